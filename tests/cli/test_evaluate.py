@@ -12,7 +12,9 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner
 
+from tests.local_hub import LocalHub
 from tf_tokclf.cli.main import cli
+from tf_tokclf.json_text import json_line
 
 # These models are so small that tracing would take longer than computing without it.
 pytestmark = pytest.mark.usefixtures("untraced")
@@ -284,3 +286,28 @@ def test_slices_of_a_model_by_a_column_of_its_file(tiny_classifier: Path, tmp_pa
     found = json.loads(run(*args))["slices"]["domain"]
     assert {part: one["support"] for part, one in found.items()} == {"news": 5, "web": 3}
     assert [one["n_sentences"] for one in found.values()] == [1, 1]
+
+
+@pytest.mark.parametrize("by", ["domain", "meta.source", "length", "seen"])
+def test_slices_of_a_model_on_a_data_set_of_the_hub(hub: LocalHub, tiny_classifier: Path, by: str):
+    rows = [
+        {"tokens": words, "ner_tags": ["B-LOC"] * len(words), "domain": domain, "meta": {"source": domain}}
+        for words, domain in zip(SENTENCES, ("news", "web", "news"))
+    ]
+    hub.create("tester/places", kind="datasets").commit({"test.jsonl": "".join(map(json_line, rows)).encode()})
+    args = (
+        "evaluate",
+        str(tiny_classifier),
+        "--set",
+        "data.dataset_name=tester/places",
+        "--by",
+        by,
+        "--format",
+        "json",
+    )
+    if by == "seen":
+        assert "--by seen compares spans with those in the training data" in run(*args, code=2)
+        return
+    found = json.loads(run(*args))["slices"][by]
+    support = {"1 - 5": 9} if by == "length" else {"news": 6, "web": 3}
+    assert {part: one["support"] for part, one in found.items()} == support

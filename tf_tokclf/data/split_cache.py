@@ -73,6 +73,11 @@ class Split:
         return self.metadata.notes
 
     @cached_property
+    def places(self) -> list[str]:
+        """The files of the sentences, in order."""
+        return list(dict.fromkeys(sentence.origin.path for sentence in self if sentence.origin))
+
+    @cached_property
     def dataset(self) -> Dataset:
         """The same table as a Hugging Face data set."""
         from datasets import Dataset

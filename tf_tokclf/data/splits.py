@@ -362,20 +362,18 @@ def _file_readers(paths: Mapping[str, Path], data: DataConfig, task: Task) -> di
 def _dataset_readers(
     name: str, data: DataConfig, task: Task, required: tuple[str, ...], drawable: tuple[str, ...] = ()
 ) -> dict[str, Reader]:
-    from tf_tokclf.data.formats.hf_datasets import is_saved_dataset, load_from_hub, load_saved, open_dataset
+    from tf_tokclf.data.formats.hf_datasets import is_saved_dataset, load_parts, open_dataset, place_of
 
     folder = resolve_reference(name)
-    if is_saved_dataset(folder):
-        parts = load_saved(folder)
-    elif folder.is_dir() and any(split_in_name(entry.stem) for entry in folder.iterdir()):
+    has_split_files = folder.is_dir() and any(split_in_name(entry.stem) for entry in folder.iterdir())
+    if has_split_files and not is_saved_dataset(folder):
         return _file_readers(_split_files(folder, data, required, drawable), data, task)
-    else:  # `datasets` also reads local folders with the layout of a Hub repository
-        parts = load_from_hub(str(folder), data.dataset_config_name, data.dataset_revision)
+    parts = load_parts(name, data)
     chosen = _split_names(name, list(parts), data, required, drawable)
     readers: dict[str, Reader] = {}
     options = data
     for split, part in chosen.items():
-        readers[split] = open_dataset(parts[part], f"{name} [{part}]", options, task)
+        readers[split] = open_dataset(parts[part], place_of(name, part), options, task)
         options = readers[split].options
     return readers
 

@@ -81,10 +81,10 @@ def evaluate(
     analyst = ErrorAnalyst(splits.scheme, mode, training) if errors else None
     if training is None and "seen" in by:
         training = _training_of_run(reference, tagger.info)
-    reading = _reading(reference, split, data)
-    slices = (
-        slice_counter(by, splits.scheme, mode, data=reading, task=task or Task.NER, training=training) if by else None
-    )
+    # In the format that was read, which the files alone may not show.
+    reading = _reading(reference, split, data).model_copy(update={"format": splits.formats[split]})
+    chosen: dict[str, Any] = {"data": reading, "task": task or Task.NER, "training": training}
+    slices = slice_counter(by, splits.scheme, mode, places=splits[split].places, **chosen) if by else None
     with open_output(predictions) if predictions else nullcontext() as file:
         result = evaluate_sentences(
             tagger,

@@ -171,10 +171,12 @@ def slice_counter(
     data: DataConfig,
     task: Task,
     training: Training | None = None,
+    places: Sequence[str] = (),
 ) -> SliceCounter:
     """The counter for divisions by name: `length`, `seen`, `domain`, or a column of the labelled file.
 
     data: how the file is read. training: the spans of the training data, for `seen`. Raises UserError without them.
+    places: all files with labelled sentences, if they are known.
     """
     sentence_parts: dict[str, PartOfSentence] = {}
     span_parts: dict[str, PartOfSpan] = {}
@@ -186,7 +188,7 @@ def slice_counter(
         elif name == "domain":
             sentence_parts[name] = _domain_part(data, task)
         else:
-            sentence_parts[name] = _column_part(ColumnValues((name,), data, task))
+            sentence_parts[name] = _column_part(ColumnValues((name,), data, task, places=places))
     return SliceCounter(scheme, mode, sentence_parts, span_parts)
 
 

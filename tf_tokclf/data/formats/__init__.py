@@ -3,7 +3,7 @@
 Plug-ins with additional formats import what they need from here.
 """
 
-from tf_tokclf.data.formats.format import Confidence, Format, Kind, Match, Seen, certain, likely, possible
+from tf_tokclf.data.formats.format import Confidence, Format, Kind, Match, Numbered, Seen, certain, likely, possible
 from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.labels.sentence import Origin, Sentence
@@ -14,6 +14,7 @@ __all__ = [
     "Format",
     "Kind",
     "Match",
+    "Numbered",
     "Origin",
     "Problems",
     "Seen",

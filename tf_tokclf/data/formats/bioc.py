@@ -14,7 +14,7 @@ from typing import Any
 
 from tf_tokclf.compressed import open_bytes
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.formats.format import Format, certain
+from tf_tokclf.data.formats.format import Format, Numbered, certain
 from tf_tokclf.data.reading.annotated import Annotated, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.reading.base import Changes, FileReader, Problems, hash_files, require_file
 from tf_tokclf.data.reading.passages import PIECES, Passage, annotated_passages
@@ -141,13 +141,27 @@ def _document(element: ElementTree.Element) -> Record:
             passages += [_passage(sentence, "annotation") for sentence in passage.iter("sentence")]
             if passages and (annotations := _annotations(passage, "annotation")):
                 passages[-1]["annotations"] += annotations
-    return {"id": element.findtext("id"), "passages": passages, "annotations": _annotations(element, "annotation")}
+    return {
+        "id": element.findtext("id"),
+        "infons": _infons(element),
+        "passages": passages,
+        "annotations": _annotations(element, "annotation"),
+    }
+
+
+def column_values(path: Path, data: DataConfig, task: Task) -> Numbered:
+    """The id and the infons of each document."""
+    yield from enumerate(_documents(path), 1)
+
+
+def _infons(element: ElementTree.Element) -> dict[str, str | None]:
+    return {str(infon.get("key")): infon.text for infon in element.findall("infon")}
 
 
 def _annotations(element: ElementTree.Element, path: str) -> list[dict[str, Any]]:
     return [
         {
-            "infons": {str(infon.get("key")): infon.text for infon in annotation.iter("infon")},
+            "infons": _infons(annotation),
             "text": annotation.findtext("text"),
             "locations": [dict(location.attrib) for location in annotation.iter("location")],
         }
@@ -177,4 +191,5 @@ XML_FORMAT = Format(
     lambda seen: certain("its first lines start a <collection>", looks_like_bioc_xml(seen.lines)),
     open_bioc_xml,
     has_own_encoding=True,
+    columns=column_values,
 )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain, likely
+from tf_tokclf.data.formats.format import Format, Kind, Match, Numbered, Seen, certain, likely
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, SpanReader
 from tf_tokclf.data.reading.base import FileReader, Problems, check_decoded, hash_files, read_lines, require_file
 from tf_tokclf.data.reading.missing import NOT_ANNOTATED
@@ -22,6 +23,9 @@ from tf_tokclf.labels.char_spans import CharSpan, char_spans, in_unit
 from tf_tokclf.labels.sentence import Origin, Sentence, text_of
 
 _TEXT_SPAN = re.compile(r"(T\S*)\t(\S+) ([0-9]{1,12} [0-9]{1,12}(?:;[0-9]{1,12} [0-9]{1,12})*)(?:\t(.*))?\Z")
+
+# An attribute (A) or, in older files, a modification (M) of an annotation: "A1<TAB>Certainty T1 low".
+_ATTRIBUTE = re.compile(r"[AM]\S*\t(\S+) (T\S+)(?: (\S.*))?\Z")
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,38 @@ def open_brat(path: Path, data: DataConfig, task: Task) -> BratReader:
     options = data.model_copy(update={"format": "brat"})
     documents = counted(len(texts), "document")
     return BratReader(path, options, (f"{documents}, one sentence per line; {reading.note()}",), texts, reading)
+
+
+def column_values(path: Path, data: DataConfig, task: Task) -> Numbered:
+    """The name of the document, its folder, and the attributes that are the same for all spans of a line."""
+    own = {"document": path.stem, "folder": path.resolve().parent.name}
+    annotations = path.with_suffix(".ann")
+    text = "".join(read_lines(path, data.encoding))
+    problems, origin = Problems(skip=True), Origin(str(path), 1)
+    attributes: dict[CharSpan, Mapping[str, str]] = {}
+    if annotations.exists():
+        reading = TextReading.of(data.model_copy(update={"on_error": "skip"}))
+        for span, values in _attributes(annotations, data.encoding):
+            attributes |= dict.fromkeys(reading.rules.placed([span], text, origin, problems.counts), values)
+    line = 1
+    spans = sorted(attributes, key=lambda span: (span.start, -span.end))
+    for start, end, inside in _pieces(text, spans, problems):
+        shared = set.intersection(*(set(attributes[span].items()) for span in inside)) if inside else ()
+        yield line, {**own, **dict(shared)}
+        line += text.count("\n", start, end)
+
+
+def _attributes(path: Path, encoding: str) -> Iterator[tuple[CharSpan, Mapping[str, str]]]:
+    """The text-bound annotations of a file with their attributes. A binary attribute has the value `true`."""
+    spans: dict[str, CharSpan] = {}
+    attributes: dict[str, dict[str, str]] = defaultdict(dict)
+    for line in read_lines(path, encoding):
+        if found := _TEXT_SPAN.match(line.rstrip("\r\n")):
+            places = re.split("[ ;]", found[3])
+            spans[found[1]] = CharSpan(int(places[0]), int(places[-1]), found[2])
+        elif found := _ATTRIBUTE.match(line.rstrip("\r\n")):
+            attributes[found[2]][found[1]] = found[3] or "true"
+    return ((span, attributes[id]) for id, span in spans.items())
 
 
 def _is_about(text: Path) -> bool:
@@ -196,4 +232,5 @@ FORMAT = Format(
     files=("*.txt", "*.ann"),
     has_spans_only=True,
     read_beside=_pair,
+    columns=column_values,
 )

@@ -10,11 +10,12 @@ from functools import cached_property
 from itertools import islice, repeat
 from operator import methodcaller
 from pathlib import Path
+from typing import Any
 
 from tf_tokclf.compressed import name_without_compression
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.formats.format import Format, Match, Seen, likely
+from tf_tokclf.data.formats.format import Format, Match, Numbered, Seen, likely, open_for_columns
 from tf_tokclf.data.label_spellings import NO_LABEL
 from tf_tokclf.data.reading.base import FileReader, Problems, blocks_of, is_decoded, plain_name, read_lines, undecoded
 from tf_tokclf.data.reading.guessing import (
@@ -48,6 +49,8 @@ _DOCUMENT_ID = re.compile(r"#\s?(?:[\w:]*document_id|newdoc id)\s*=\s*(.+)")
 # "# 0.478113", "## klue-ner-v1_train_00000", "#begin document (bn/abc/00); part 000".
 _COMMENT = re.compile(r"#+[ \t]|#(?:begin|end) document")
 _KEY_AND_VALUE = re.compile(r"#+\s*[\w:.-]+\s+=\s")
+# Values in comments: "# domain = news", "# id 5239d808-f300-46ea domain=en".
+_COMMENTS = re.compile(r"(?:^#+\s*|\s)([\w:.-]+)\s*=\s*(\S.*?)(?=\s+[\w:.-]+\s*=|\s*$)")
 _FRACTION = re.compile(r"[+-]?\d*[.,]\d+(?:[eE][+-]?\d+)?")
 _NAMED_SEPARATORS = {"tab": "\t", "\\t": "\t", "space": " ", "blank": " ", "comma": ",", "auto": None}
 _NUMBER = re.compile("-?[0-9]{1,9}")
@@ -766,6 +769,52 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
             yield "\n"
 
 
+def column_values(path: Path, data: DataConfig, task: Task) -> Numbered:
+    """The values in comments, which hold until the next comment with the same key, and the columns that have the same
+    value for all words of a sentence.
+    """
+    reader = open_for_columns(columns_reader, path, data, task)
+    header: list[str] = []
+    kept: dict[str, Any] = {}
+    for first, block in blocks_of(read_lines(path, data.encoding)):
+        rows: list[list[str]] = []
+        for number, line in enumerate(block, first):
+            fields = reader.split(line.rstrip("\r\n"))
+            if number == reader.header_line:
+                header = [field.strip() for field in fields]
+            elif line.startswith("#") and reader.is_comment(line, fields, at_head=not rows):
+                kept |= comment_values(line)
+            elif reader.fits(fields):
+                rows.append(fields)
+        yield first, {**kept, **constant_columns(rows, header)}
+
+
+def comment_values(line: str) -> dict[str, str]:
+    """The values in a comment.
+
+    >>> comment_values("# domain = world news"), comment_values("# id 5239d808 domain=en lang=de")
+    ({'domain': 'world news'}, {'domain': 'en', 'lang': 'de'})
+    >>> comment_values("# http://a.de/b?c=d [2007-06-16]")
+    {}
+    """
+    return dict(_COMMENTS.findall(line))
+
+
+def constant_columns(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> dict[str, str]:
+    """The columns that have the same value for all words of a sentence, by number and by name.
+
+    >>> constant_columns([["Ada", "news"], ["left", "news"]], ["word", "domain"])
+    {'1': 'news', 'domain': 'news'}
+    """
+    found: dict[str, str] = {}
+    for number, column in enumerate(zip(*rows)):
+        if len(set(column)) == 1:
+            found[str(number)] = column[0]
+            if number < len(header):
+                found[header[number]] = column[0]
+    return found
+
+
 FORMAT = Format(
     "conll",
     "CoNLL columns separated by tabs or spaces, one word per line",
@@ -774,4 +823,5 @@ FORMAT = Format(
     usual_suffixes=(".conll", ".conll03", ".tsv", ".iob", ".iob2", ".bio"),
     write=write,
     keeps_missing_labels=True,
+    columns=column_values,
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.formats.format import Format, Match, Seen, certain
+from tf_tokclf.data.formats.format import Format, Match, Numbered, Seen, certain
 from tf_tokclf.data.reading.base import FileReader, Problems, check_decoded, read_lines
 from tf_tokclf.data.reading.guessing import looks_like_tags, types_in
 from tf_tokclf.data.writing.base import Writing, check_writable
@@ -269,6 +269,14 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
         yield "\n"
 
 
+def column_values(path: Path, data: DataConfig, task: Task) -> Numbered:
+    """The values in comments, which hold until the next comment with the same key."""
+    kept: dict[str, Any] = {}
+    for origin, tokens in parsed_sentences(path, data.encoding, Problems(skip=True)):
+        kept |= {key: value for key, value in tokens.metadata.items() if value is not None}
+        yield origin.number, dict(kept)
+
+
 FORMAT = Format(
     "conllu",
     "CoNLL-U: ten columns, labels in MISC or UPOS",
@@ -276,4 +284,5 @@ FORMAT = Format(
     open_conllu,
     suffixes=(".conllu",),
     write=write,
+    columns=column_values,
 )

@@ -14,7 +14,7 @@ from typing import Any
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.conll import separator_named
-from tf_tokclf.data.formats.format import Format, Match, Seen, possible
+from tf_tokclf.data.formats.format import Format, Match, Numbered, Seen, open_for_columns, possible
 from tf_tokclf.data.reading.annotated import Record
 from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.reading.guessing import looks_like_tags, with_numbers
@@ -183,6 +183,13 @@ def _csv_row(fields: Sequence[Any]) -> str:
     return buffer.getvalue()
 
 
+def column_values(path: Path, data: DataConfig, task: Task) -> Numbered:
+    """The columns of each row."""
+    reader = open_for_columns(open_csv, path, data, task)
+    for origin, record in csv_rows(path, reader.options, reader.names, reader.separator, Problems(skip=True)):
+        yield origin.number, record
+
+
 FORMAT = Format(
     "csv",
     "CSV: one word per row, or one sentence per row with lists",
@@ -191,6 +198,7 @@ FORMAT = Format(
     suffixes=(".csv",),
     write=write,
     keeps_missing_labels=True,
+    columns=column_values,
 )
 LISTS_FORMAT = Format(
     "csv-lists", "CSV with one sentence per row (output only)", write=write_lists, keeps_missing_labels=True

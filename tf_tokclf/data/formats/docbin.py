@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.compressed import uncompressed
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.formats.format import Format
+from tf_tokclf.data.formats.format import Format, Numbered
 from tf_tokclf.data.reading.annotated import Annotated, Annotation
 from tf_tokclf.data.reading.base import FileReader, Problems, require_file
 from tf_tokclf.data.reading.texts import TextReading
@@ -121,6 +121,19 @@ def _docs(path: Path) -> Iterator[Doc]:
     yield from docs
 
 
+def column_values(path: Path, data: DataConfig, task: Task) -> Numbered:
+    """For each document: its categories under `cats`, its user data, and its extension attributes."""
+    for row, doc in enumerate(_docs(path), 1):
+        own = {key: value for key, value in doc.user_data.items() if isinstance(key, str)}
+        # spaCy stores doc._.domain under ("._.", "domain", None, None); the key of a token or span has positions.
+        extensions = {
+            key[1]: value
+            for key, value in doc.user_data.items()
+            if isinstance(key, tuple) and key[0] == "._." and key[2:] == (None, None)
+        }
+        yield row, {"cats": doc.cats, **own, **extensions}
+
+
 def write(sentences: Iterable[Sentence], path: Path, writing: Writing) -> None:
     """spaCy's DocBin with one document per sentence. Labels without a scheme become tags."""
     spacy = spacy_module()
@@ -148,4 +161,5 @@ FORMAT = Format(
     write_to=write,
     has_spans_only=True,
     has_own_encoding=True,
+    columns=column_values,
 )

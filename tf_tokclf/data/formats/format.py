@@ -7,18 +7,20 @@ Built-in formats are listed in `registry.py`. Other packages can register format
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Any, TypeVar
 
 from tf_tokclf.compressed import name_of_content, open_bytes
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.reading.annotated import JsonFormat, Record
 from tf_tokclf.data.reading.base import Reader, explained_reading, read_lines, require_file
 from tf_tokclf.data.writing.base import Writing
+from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import parse_json
 from tf_tokclf.labels.sentence import Sentence
 
@@ -26,6 +28,10 @@ Open = Callable[[Path, DataConfig, Task], Reader]
 ReadBeside = Callable[[Path, DataConfig], Iterable[Path]]
 WriteLines = Callable[[Iterable[Sentence], Writing], Iterator[str]]
 WriteTo = Callable[[Iterable[Sentence], Path, Writing], None]
+# For each sentence or record in order: the number of its first line or row, and the values of its columns.
+Numbered = Iterator[tuple[int, Mapping[str, Any]]]
+ReadColumns = Callable[[Path, DataConfig, Task], Numbered]
+Opened = TypeVar("Opened")
 
 _SAMPLED_LINES = 40
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
@@ -122,8 +128,9 @@ class Format:
     needs the path. files: patterns of the files that `write_to` creates in a folder. has_spans_only: the labels must
     form spans to be written. keeps_missing_labels: the writer can omit the label of a single word. read_beside: other
     files that are read together with a file, which output must not replace. has_own_encoding: files declare their
-    encoding, are binary or are always UTF-8, so the setting does not apply. plug_in: name and version of the package
-    that registered the format; empty for built-in formats.
+    encoding, are binary or are always UTF-8, so the setting does not apply. columns: reads the values besides words and
+    labels, such as the domain of a sentence; None if files have none. plug_in: name and version of the package that
+    registered the format; empty for built-in formats.
     """
 
     name: str
@@ -141,6 +148,7 @@ class Format:
     records: JsonFormat | None = None
     read_beside: ReadBeside = lambda path, data: ()
     has_own_encoding: bool = False
+    columns: ReadColumns | None = None
     plug_in: str = ""
 
     def __post_init__(self) -> None:
@@ -159,6 +167,16 @@ class Format:
     def is_written(self) -> bool:
         """Whether the format has a writer."""
         return self.write is not None or self.write_to is not None
+
+
+def open_for_columns(
+    opening: Callable[[Path, DataConfig, Task], Opened], path: Path, data: DataConfig, task: Task
+) -> Opened:
+    """The reader of a file, in which the labels may be ambiguous: a file of predictions has two columns of them."""
+    try:
+        return opening(path, data, task)
+    except UserError:
+        return opening(path, data.model_copy(update={"label_column_name": ""}), task)
 
 
 def certain(reason: str, holds: bool) -> Match | None:

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain
+from tf_tokclf.data.formats.format import Format, Kind, Match, Numbered, Seen, certain
 from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.errors import JobError, UserError, first_line
 from tf_tokclf.hub import hub_errors
@@ -62,7 +63,7 @@ def load_from_hub(name: str, config: str | None, revision: str | None) -> dict[s
     import datasets
 
     with _quiet():
-        cached = _from_cache_without_hub(name, config, revision)
+        cached = None if Path(name).is_dir() else _from_cache_without_hub(name, config, revision)
         if cached is not None:
             return cached
         if revision == CONVERTED:
@@ -163,16 +164,51 @@ def _load_converted(name: str, config: str | None) -> dict[str, Dataset]:
 
 def open_dataset(dataset: Dataset, place: str, data: DataConfig, task: Task) -> TableReader:
     """A reader of one split. place: name in messages."""
-    from tf_tokclf.data.arrow import SENTENCES_PER_BATCH
     from tf_tokclf.data.reading.tables import class_labels_of, open_table
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for table in dataset.with_format("arrow").iter(batch_size=SENTENCES_PER_BATCH):
-            yield from table.combine_chunks().to_batches()
 
     names = class_labels_of(dataset.features.to_dict())
     options = data.model_copy(update={"format": "hf"})
-    return open_table(place, batches, lambda: dataset._fingerprint, options, task, names)
+    return open_table(place, lambda: _batches(dataset), lambda: dataset._fingerprint, options, task, names)
+
+
+def load_parts(name: str, data: DataConfig) -> dict[str, Dataset]:
+    """The splits of the data set that `data` names: a folder written by `save_to_disk`, or a data set on the Hub."""
+    folder = resolve_reference(name)
+    if is_saved_dataset(folder):
+        return load_saved(folder)
+    # `datasets` also reads local folders with the layout of a Hub repository.
+    return load_from_hub(str(folder), data.dataset_config_name, data.dataset_revision)
+
+
+def place_of(name: str, part: str) -> str:
+    """The name of a split of a data set in messages and origins."""
+    return f"{name} [{part}]"
+
+
+def part_values(place: str, data: DataConfig) -> Numbered | None:
+    """The columns of the split whose sentences have the origin `place`. None if it is no split of the data set."""
+    name = data.dataset_name
+    if name is None or not place.startswith(place_of(name, "").removesuffix("]")):
+        return None
+    return next((_values(part) for key, part in load_parts(name, data).items() if place_of(name, key) == place), None)
+
+
+def column_values(path: Path, data: DataConfig, task: Task) -> Numbered:
+    """The columns of each row in a folder with one split."""
+    return _values(next(iter(load_saved(path).values())))
+
+
+def _values(dataset: Dataset) -> Numbered:
+    from tf_tokclf.data.reading.tables import class_labels_of, values_in_rows
+
+    return values_in_rows(_batches(dataset), class_labels_of(dataset.features.to_dict()))
+
+
+def _batches(dataset: Dataset) -> Iterator[pa.RecordBatch]:
+    from tf_tokclf.data.arrow import SENTENCES_PER_BATCH
+
+    for table in dataset.with_format("arrow").iter(batch_size=SENTENCES_PER_BATCH):
+        yield from table.combine_chunks().to_batches()
 
 
 def _script_error(name: str) -> UserError:
@@ -258,4 +294,5 @@ FORMAT = Format(
     keeps_missing_labels=True,
     files=("*.arrow", "dataset_info.json", "state.json"),
     has_own_encoding=True,
+    columns=column_values,
 )

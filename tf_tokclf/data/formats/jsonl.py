@@ -10,7 +10,7 @@ from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain, likely, possible
+from tf_tokclf.data.formats.format import Format, Kind, Match, Numbered, Seen, certain, likely, possible
 from tf_tokclf.data.formats.record_formats import RECORD_FORMATS
 from tf_tokclf.data.formats.spacy import is_pair, record_of
 from tf_tokclf.data.reading.annotated import JsonFormat, Record
@@ -222,6 +222,12 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
         yield json_line(record)
 
 
+def column_values(path: Path, data: DataConfig, task: Task) -> Numbered:
+    """The fields of each record."""
+    for origin, record in json_records(path, data.encoding, Problems(skip=True)):
+        yield origin.number, record
+
+
 FORMAT = Format(
     "jsonl",
     "JSON records with a list of words and a list of labels",
@@ -231,6 +237,7 @@ FORMAT = Format(
     write=write,
     keeps_missing_labels=True,
     has_own_encoding=True,
+    columns=column_values,
 )
 
 
@@ -258,4 +265,5 @@ def format_of_records(format: JsonFormat) -> Format:
         write=format.write,
         has_spans_only=format.write is not None,
         records=format,
+        columns=column_values,
     )

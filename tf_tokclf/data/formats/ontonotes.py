@@ -14,7 +14,8 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.formats.format import Format, certain
+from tf_tokclf.data.formats.conll import constant_columns
+from tf_tokclf.data.formats.format import Format, Numbered, certain
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, WordSpan
 from tf_tokclf.data.reading.base import FileReader, Problems, plain_name, read_lines, undecoded
 from tf_tokclf.data.reading.texts import TextReading
@@ -34,25 +35,14 @@ class OntonotesReader(FileReader):
     reading: TextReading
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
-        document: str | None = None
-        rows: list[list[str]] = []
-        first, error = 0, None
-        for number, line in enumerate(read_lines(self.path, self.options.encoding), 1):
-            if found := _BEGIN.match(line):
-                document = plain_name(f"{found[1]} part {found[2]}" if found[2] else found[1])
-            if not line.isspace() and not line.startswith("#"):
-                first = first or number
-                rows.append(line.split())
-                error = error or self._fault(line, rows[-1], number)
-            elif rows:
-                origin = Origin(str(self.path), first)
-                yield from problems.readable(self._sentence(rows, origin, document, error, problems))
-                rows, first, error = [], 0, None
-        if rows:
-            origin = Origin(str(self.path), first)
+        for first, document, lines in _blocks(self.path, self.options.encoding):
+            faults = (self._fault(line, number) for number, line in enumerate(lines, first))
+            error = next((fault for fault in faults if fault), None)
+            rows, origin = [line.split() for line in lines], Origin(str(self.path), first)
             yield from problems.readable(self._sentence(rows, origin, document, error, problems))
 
-    def _fault(self, line: str, fields: list[str], number: int) -> UserError | None:
+    def _fault(self, line: str, number: int) -> UserError | None:
+        fields = line.split()
         if len(fields) <= (_NAMES if self.column is None else max(self.column, _WORD)):
             problem = f"the line has {counted(len(fields), 'column')}, but needs at least {_NAMES + 1}."
             return UserError(problem, path=self.path, line=number, hint="Check the program that wrote it.")
@@ -77,6 +67,34 @@ class OntonotesReader(FileReader):
         is_labelled = self.column is not None
         found = Annotated(words=words, annotations=(annotation,), document=document, is_labelled=is_labelled)
         yield self.reading.sentence(found, origin, problems)
+
+
+def _blocks(path: Path, encoding: str) -> Iterator[tuple[int, str | None, list[str]]]:
+    """The lines of each sentence, with the number of the first one and the name of the document."""
+    document: str | None = None
+    lines: list[str] = []
+    number = 0
+    for number, line in enumerate(read_lines(path, encoding), 1):
+        if not line.isspace() and not line.startswith("#"):
+            lines.append(line)
+            continue
+        if lines:
+            yield number - len(lines), document, lines
+            lines = []
+        if found := _BEGIN.match(line):
+            document = plain_name(f"{found[1]} part {found[2]}" if found[2] else found[1])
+    if lines:
+        yield number + 1 - len(lines), document, lines
+
+
+def column_values(path: Path, data: DataConfig, task: Task) -> Numbered:
+    """The document, its genre (the folder in which OntoNotes keeps it), the speaker, and the columns that have the same
+    value for all words of a sentence, by number.
+    """
+    for first, document, lines in _blocks(path, data.encoding):
+        columns = constant_columns([line.split() for line in lines])
+        genre, _, rest = (document or "").partition("/")
+        yield first, {**columns, "document": document, "genre": genre if rest else None, "speaker": columns.get("9")}
 
 
 def spans_in_brackets(column: list[str], origin: Origin) -> Iterator[WordSpan]:
@@ -124,4 +142,5 @@ FORMAT = Format(
     "OntoNotes of CoNLL-2011 and 2012 (*_gold_conll): columns, entities in brackets",
     lambda seen: certain("its first line begins a document (#begin document)", looks_like_ontonotes(seen.lines)),
     open_ontonotes,
+    columns=column_values,
 )

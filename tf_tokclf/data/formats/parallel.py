@@ -11,7 +11,7 @@ from pathlib import Path
 from tf_tokclf.compressed import SUFFIXES, name_without_compression
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain
+from tf_tokclf.data.formats.format import Format, Kind, Match, Numbered, Seen, certain
 from tf_tokclf.data.reading.base import (
     Changes,
     FileReader,
@@ -29,6 +29,7 @@ from tf_tokclf.labels.sentence import Origin, Sentence
 
 WORDS_FILE = "seq.in"
 LABELS_FILE = "seq.out"
+INTENTS_FILE = "label"
 # A folder with more files contains many documents, and not one pair with a few other files.
 _FEW_FILES = 8
 
@@ -177,6 +178,14 @@ def _recognise(seen: Seen) -> Match | None:
     return certain(f"its labels are in {labels.name} beside it", True) if labels else None
 
 
+def column_values(path: Path, data: DataConfig, task: Task) -> Numbered:
+    """The lines of the file `label` beside the words, which has a label for each sentence, such as its intent."""
+    beside = path.with_name(INTENTS_FILE)
+    if beside.is_file():
+        for number, line in enumerate(read_lines(beside, data.encoding), 1):
+            yield number, {INTENTS_FILE: line.strip()}
+
+
 def write(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None:
     """Write a folder with one sentence per line: words in seq.in, labels in seq.out."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -203,6 +212,7 @@ FORMAT = Format(
     usual_suffixes=(".tags",),
     write_to=write,
     keeps_missing_labels=True,
-    files=(WORDS_FILE, LABELS_FILE, "label"),
+    files=(WORDS_FILE, LABELS_FILE, INTENTS_FILE),
     read_beside=parallel_pair,
+    columns=column_values,
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tf_tokclf.compressed import uncompressed
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.formats.format import Format, certain
+from tf_tokclf.data.formats.format import Format, Numbered, certain
 from tf_tokclf.data.reading.base import hash_files, require_file
 from tf_tokclf.data.reading.guessing import with_numbers
 from tf_tokclf.data.writing.base import Writing
@@ -44,6 +44,18 @@ def open_parquet(path: Path, data: DataConfig, task: Task) -> TableReader:
     )
 
 
+def column_values(path: Path, data: DataConfig, task: Task) -> Numbered:
+    """The columns of each row."""
+    import pyarrow.parquet as pq
+
+    from tf_tokclf.data.arrow import SENTENCES_PER_BATCH
+    from tf_tokclf.data.reading.tables import class_labels_in, values_in_rows
+
+    with pq.ParquetFile(uncompressed(path)) as file:
+        names = class_labels_in(file.schema_arrow)
+        yield from values_in_rows(file.iter_batches(batch_size=SENTENCES_PER_BATCH), names)
+
+
 def _renamed(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
     import pyarrow as pa
 
@@ -71,4 +83,5 @@ FORMAT = Format(
     write_to=write,
     keeps_missing_labels=True,
     has_own_encoding=True,
+    columns=column_values,
 )

@@ -26,7 +26,7 @@ import yaml
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.config.yaml_text import parsed_yaml
-from tf_tokclf.data.formats.format import Format, likely
+from tf_tokclf.data.formats.format import Format, Numbered, likely
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.reading.base import Changes, FileReader, Problems, check_decoded, read_lines
 from tf_tokclf.data.reading.text_records import char_spans_in, text_in
@@ -40,6 +40,9 @@ from tf_tokclf.labels.sentence import Origin, Sentence
 _ENTITY = re.compile(r"\[([^\[\]]+)\](?:\(([^()]+)\)|(\{[^{}]*\}))")
 _EXAMPLE = re.compile(r"\s*[-*+]\s+(.*)")
 _HEADING = re.compile(r"\s*##\s*(.*)")
+
+# The line of an example, its intent, and its text with the markup of entities.
+Example = tuple[int, str, str]
 
 
 def _fits(record: Record) -> bool:
@@ -77,8 +80,7 @@ class RasaTextReader(FileReader):
     reading: TextReading
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
-        examples = _yaml_examples if self.path_tells_yaml else _markdown_examples
-        for number, marked in examples(self.path, self.options.encoding):
+        for number, _, marked in _examples(self.path, self.options.encoding):
             yield from problems.readable(self._sentence(marked, Origin(str(self.path), number), problems))
 
     def _sentence(self, marked: str, origin: Origin, problems: Problems) -> Iterator[Sentence | None]:
@@ -86,11 +88,6 @@ class RasaTextReader(FileReader):
         is_labelled = self.options.label_column_name != ""
         found = Annotated(text, annotations=(Annotation.of_spans(spans),), is_labelled=is_labelled)
         yield self.reading.sentence(found, origin, problems)
-
-    @property
-    def path_tells_yaml(self) -> bool:
-        """Whether the file is YAML and not Markdown."""
-        return not any(_HEADING.match(line) for line in read_lines(self.path, self.options.encoding))
 
 
 def open_rasa(path: Path, data: DataConfig, task: Task) -> RasaTextReader:
@@ -109,7 +106,18 @@ def looks_like_rasa(lines: list[str]) -> bool:
     return any(re.match(r"nlu:\s*$|\s*##\s*(?:intent|synonym|lookup|regex)\s*:", line) for line in lines)
 
 
-def _yaml_examples(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+def _examples(path: Path, encoding: str) -> Iterator[Example]:
+    is_markdown = any(_HEADING.match(line) for line in read_lines(path, encoding))
+    return _markdown_examples(path, encoding) if is_markdown else _yaml_examples(path, encoding)
+
+
+def column_values(path: Path, data: DataConfig, task: Task) -> Numbered:
+    """The intent of each example."""
+    for number, intent, _ in _examples(path, data.encoding):
+        yield number, {"intent": intent}
+
+
+def _yaml_examples(path: Path, encoding: str) -> Iterator[Example]:
     lines = list(read_lines(path, encoding))
     for number, line in enumerate(lines, 1):
         check_decoded(line, Origin(str(path), number), encoding)
@@ -127,7 +135,7 @@ def _yaml_examples(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
         for example in _group_examples(group.get("examples")):
             # The YAML parser does not keep line numbers, so the example is searched for after the previous one.
             at = next((i for i in range(at, len(lines)) if example in lines[i]), at)
-            yield at + 1, example
+            yield at + 1, str(group["intent"]), example
 
 
 def _group_examples(examples: Any) -> Iterator[str]:
@@ -139,14 +147,15 @@ def _group_examples(examples: Any) -> Iterator[str]:
             yield re.sub(r"^\s*[-*+]\s+", "", text.strip())
 
 
-def _markdown_examples(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
-    in_intent = False
+def _markdown_examples(path: Path, encoding: str) -> Iterator[Example]:
+    intent: str | None = None
     for number, line in enumerate(read_lines(path, encoding), 1):
         check_decoded(line, Origin(str(path), number), encoding)
         if heading := _HEADING.match(line):
-            in_intent = heading[1].lower().startswith("intent")
-        elif in_intent and (found := _EXAMPLE.match(line)):
-            yield number, found[1].strip()
+            kind, _, name = heading[1].partition(":")
+            intent = name.strip() if kind.strip().lower().startswith("intent") else None
+        elif intent is not None and (found := _EXAMPLE.match(line)):
+            yield number, intent, found[1].strip()
 
 
 def entities_in(marked: str, origin: Origin) -> tuple[str, list[CharSpan]]:
@@ -192,4 +201,5 @@ TEXT_FORMAT = Format(
     "Rasa NLU's YAML and Markdown: examples with entities in brackets",
     lambda seen: likely("a line begins a list of examples (nlu: or ## intent:)", looks_like_rasa(seen.lines)),
     open_rasa,
+    columns=column_values,
 )

@@ -17,12 +17,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import groupby, takewhile
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.formats.format import Format, certain
+from tf_tokclf.data.formats.format import Format, Numbered, certain
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, WordSpan
 from tf_tokclf.data.reading.base import Changes, FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.reading.guessing import WORDS_ALONE
@@ -162,6 +162,30 @@ def open_webanno(path: Path, data: DataConfig, task: Task) -> WebannoReader:
     return WebannoReader(path, options, (note,), feature, n_columns, reading)
 
 
+def column_values(path: Path, data: DataConfig, task: Task) -> Numbered:
+    """The features that have the same value for all words of a sentence, such as those of an annotated sentence."""
+    head = takewhile(lambda line: line.isspace() or line.startswith("#"), read_lines(path, data.encoding))
+    features, _ = _columns([line.rstrip("\r\n") for line in head])
+    lines = enumerate(read_lines(path, data.encoding), 1)
+    for is_token, group in groupby(lines, lambda numbered: _TOKEN.match(numbered[1]) is not None):
+        if is_token:
+            block = list(group)
+            rows = [line.rstrip("\r\n").split("\t") for _, line in block]
+            yield (
+                block[0][0],
+                {name: value for one in features if (value := _constant(one, rows)) for name in one.names},
+            )
+
+
+def _constant(feature: Feature, rows: Sequence[Sequence[str]]) -> str | None:
+    """The value of a feature if it is the same for all words, or None."""
+    values = {
+        tuple(value for _, value in _annotations(row[feature.number])) for row in rows if len(row) > feature.number
+    }
+    found = values.pop() if len(values) == 1 else ()
+    return found[0] if len(found) == 1 else None
+
+
 def _columns(head: Sequence[str]) -> tuple[list[Feature], int]:
     """The features of span layers in the head of a file, and the number of columns."""
     features, n = [], _N_TOKEN_COLUMNS
@@ -200,4 +224,5 @@ FORMAT = Format(
     "WebAnno TSV 3 of WebAnno and INCEpTION: tokens with one column per feature",
     lambda seen: certain("its first line is #FORMAT=WebAnno TSV 3", "".join(seen.lines[:1]).startswith(_OPENING)),
     open_webanno,
+    columns=column_values,
 )

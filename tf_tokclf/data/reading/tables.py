@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -112,6 +112,25 @@ def open_table(
     label = layout.label if layout.label is not None else data.label_column_name
     options = data.model_copy(update={"text_column_name": layout.word, "label_column_name": label})
     return TableReader(place, batches, key, options, layout, (layout.note(),))
+
+
+def values_in_rows(
+    batches: Iterable[pa.RecordBatch], label_names: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[int, Record]]:
+    """The values of each row with its number, without lists. label_names: names by column, which replace label ids."""
+    first = 1
+    for batch in batches:
+        plain = batch.select([field.name for field in batch.schema if not pa.types.is_nested(field.type)])
+        nested = batch.select([field.name for field in batch.schema if pa.types.is_struct(field.type)])
+        for row, (record, objects) in enumerate(zip(plain.to_pylist(), nested.to_pylist()), first):
+            named = {name: _label_name(value, label_names.get(name)) for name, value in record.items()}
+            yield row, {**named, **objects}
+        first += batch.num_rows
+
+
+def _label_name(value: Any, names: tuple[str, ...] | None) -> Any:
+    is_id = names is not None and isinstance(value, int) and 0 <= value < len(names)
+    return names[value] if names is not None and is_id else value
 
 
 def class_labels_in(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
