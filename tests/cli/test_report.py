@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.prediction_files import write_predictions
 from tests.report.runs import NASTY, make_run
 from tests.report.test_run_page import Outline
 from tf_tokclf.cli.main import cli
+from tf_tokclf.labels.sentence import Origin
 from tf_tokclf.report.run_page import report_html
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.comparison import compare_systems
+from tf_tokclf.scoring.evaluation import evaluate_file
+from tf_tokclf.scoring.predictions import Prediction
 
 
 def run(*args: object) -> Result:
@@ -131,6 +135,35 @@ def test_the_page_of_a_run_is_the_one_of_fit(runs: tuple[RunDir, RunDir], tmp_pa
     assert sorted(first.root.rglob("*")) == before
 
 
+def test_slices_have_intervals_and_a_mark_if_they_are_worse(tmp_path: Path):
+    """Spans of the second domain, whose name is HTML, are missed."""
+    made = make_run(tmp_path / "run")
+    rows = [("news", "B-X")] * 60 + [(NASTY, "O" if i % 3 else "B-X") for i in range(60)]
+    data = tmp_path / "test.jsonl"
+    records = [{"tokens": ["a", "b"], "ner_tags": ["B-X", "O"], "domain": domain} for domain, _ in rows]
+    data.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    predictions = [
+        Prediction(("a", "b"), (label, "O"), gold=("B-X", "O"), origin=Origin(str(data), number))
+        for number, (_, label) in enumerate(rows, 1)
+    ]
+    write_predictions(made.predictions_for("test"), predictions)
+    made.config.write_text(f"data: {{test_file: {data}}}\n")
+    assert run(made.root, "--by", "domain", "--by", "length", "-o", tmp_path / "page.html").exit_code == 0
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<script" not in text
+    shown = Outline(text).text
+    scored = evaluate_file(made.predictions_for("test"), by=("domain",)).to_json()["slices"]["domain"]
+    assert scored["news"]["f1"] == 1
+    for name, mark in (("news", ""), (NASTY, " ▼ worse")):
+        f1, interval = (
+            scored[name]["f1"],
+            " – ".join(f"{100 * end:.2f}" for end in scored[name]["f1_interval"]),
+        )
+        assert f"{name}{mark} {100 * f1:.2f} {interval} 100.00" in shown
+    assert "By length" in shown
+    assert "Slices" not in Outline(report_html(made)).text
+
+
 def test_with_its_training_data_a_run_has_scores_of_known_spans(tmp_path: Path):
     made = make_run(tmp_path / "run")
     (tmp_path / "train.conll").write_text("Rome\tB-LOC\n\nOslo\tB-ORG\n", encoding="utf-8")
@@ -154,10 +187,17 @@ def test_with_its_training_data_a_run_has_scores_of_known_spans(tmp_path: Path):
         (["{first}", "-o", "{first}/results.json", "--force"], "writing it would destroy the input"),
         (["--compare", "{first}", "{second}", "-o", "{first}/predictions/test.jsonl", "--force"], "would destroy"),
         (["{first}", "-o", "{first}/config.yaml"], "config.yaml"),
+        (["--compare", "{first}", "{second}", "--by", "length"], "--by is for the page of one run. Omit --compare."),
+        (["{first}", "--by", "domian", "-o", "{first}/a.html"], "there is no column 'domian'"),
+        (["{unscored}", "--by", "length", "-o", "{first}/a.html"], "slices cannot be scored"),
     ],
 )
 def test_what_is_refused(runs: tuple[RunDir, RunDir], tmp_path: Path, args: list[str], message: str):
-    names = {"first": runs[0].root, "second": runs[1].root, "empty": tmp_path}
+    unscored = make_run(tmp_path / "unscored", n_sentences=5)
+    for path in unscored.predictions.iterdir():
+        path.unlink()
+    names = {"first": runs[0].root, "second": runs[1].root, "empty": tmp_path / "empty", "unscored": unscored.root}
+    names["empty"].mkdir()
     done = run(*(arg.format(**names) for arg in args))
     assert done.exit_code == 2
     assert message in " ".join(done.output.split())

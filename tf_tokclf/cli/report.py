@@ -23,6 +23,12 @@ from tf_tokclf.control_characters import echo
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed of the resampling.")
 @click.option(
+    "--by",
+    metavar="length|seen|domain|COLUMN",
+    multiple=True,
+    help="Also show slices of the data, as in evaluate, and mark those that are significantly worse. Can be repeated.",
+)
+@click.option(
     "--output",
     "-o",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -39,6 +45,7 @@ def report_command(
     mode: str,
     samples: int,
     seed: int,
+    by: tuple[str, ...],
     output: Path,
     force: bool,
 ) -> None:
@@ -51,6 +58,7 @@ def report_command(
 
     \b
     tf-tokclf report runs/mine
+    tf-tokclf report runs/mine --by domain --by length
     tf-tokclf report --compare runs/mine runs/second --output comparison.html
     """
     from tf_tokclf.files import check_output, open_output
@@ -59,11 +67,13 @@ def report_command(
 
     if not compare and len(runs) > 1:
         raise click.UsageError("A report is about one run. Pass --compare to compare several.")
+    if compare and by:
+        raise click.UsageError("--by is for the page of one run. Omit --compare.")
     if compare:
         check_output(output, inputs=files_of_systems(runs, split), force=force)
         text = _comparison(runs, split=split, mode=mode, samples=samples, seed=seed)
     else:
-        text = _report(Path(runs[0]), output, force=force)
+        text = _report(Path(runs[0]), output, by=by, force=force)
     with open_output(output) as file:
         file.write(text)
     echo(str(output))
@@ -82,7 +92,7 @@ def _comparison(runs: tuple[str, ...], *, split: str, mode: str, samples: int, s
         return comparison_html(comparison)
 
 
-def _report(root: Path, output: Path, *, force: bool) -> str:
+def _report(root: Path, output: Path, *, by: tuple[str, ...], force: bool) -> str:
     from tf_tokclf.files import check_output
     from tf_tokclf.report.reported_run import run_with_results, training_spans
     from tf_tokclf.report.run_page import report_html
@@ -91,4 +101,4 @@ def _report(root: Path, output: Path, *, force: bool) -> str:
     run = run_with_results(root)
     check_output(output, inputs=[path for path in root.rglob("*") if path.is_file()], force=force)
     with status("writing the report"):
-        return report_html(run, training=training_spans(run))
+        return report_html(run, training=training_spans(run), by=by)

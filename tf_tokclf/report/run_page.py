@@ -9,8 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.config.loading import load_config
+from tf_tokclf.config.schema import Config, DataConfig
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
+from tf_tokclf.errors import UserError
 from tf_tokclf.files import open_whole
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Origin
@@ -28,6 +30,7 @@ from tf_tokclf.scoring.entities import Mode, entities_of
 from tf_tokclf.scoring.error_analysis import NOTHING, ErrorAnalysis, Outcome, Ranked, Training
 from tf_tokclf.scoring.evaluation import Evaluation, evaluate_predictions
 from tf_tokclf.scoring.predictions import read_predictions, scheme_of
+from tf_tokclf.scoring.slices import SliceCounter, slice_counter
 
 _SPLITS = ("test", "validation", "train")  # errors are analysed on the first one that exists
 _SHOWN_EXAMPLES = 6
@@ -54,12 +57,15 @@ def write_report(run: RunDir, *, training: Training | None = None) -> Path:
     return run.report
 
 
-def report_html(run: RunDir, *, training: Training | None = None) -> str:
-    """The report as text. All values in it are escaped."""
+def report_html(run: RunDir, *, training: Training | None = None, by: Sequence[str] = ()) -> str:
+    """The report as text. All values in it are escaped.
+
+    by: divisions into slices, see `slice_counter`. Raises UserError if one of them is not possible.
+    """
     environment = page_environment()
     environment.globals.update(bar=bar, stacked_bar=stacked_bar, mode_rules=MODE_RULES, lenient_names=LENIENT)
     environment.globals.update(see_errors=SEE_ERRORS, covered_names=COVERED)
-    return environment.get_template("report.html.jinja").render(page=Page(run, training))
+    return environment.get_template("report.html.jinja").render(page=Page(run, training, by))
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,16 @@ class Missed:
 
 
 @dataclass(frozen=True)
+class Slice:
+    """The scores of a slice of the data. interval: of F1. is_worse: significantly worse than the rest."""
+
+    name: str
+    counts: Counts
+    interval: tuple[float, float] | None
+    is_worse: bool
+
+
+@dataclass(frozen=True)
 class Confusion:
     """The confusion matrix: how often gold types (rows) were predicted as other types (columns)."""
 
@@ -108,9 +124,10 @@ class Confusion:
 class Page:
     """The contents of the report. Each part is read on first use, and is empty if the run does not have it."""
 
-    def __init__(self, run: RunDir, training: Training | None) -> None:
+    def __init__(self, run: RunDir, training: Training | None, by: Sequence[str] = ()) -> None:
         self.run = run
         self.training = training
+        self.by = by
         self.name = run.root.resolve().name
 
     @cached_property
@@ -155,7 +172,19 @@ class Page:
         """Scores and error analysis of the split `closely`."""
         if self.closely is None:
             return None
-        return evaluate_predictions(self._predictions, self.scheme, mode=self.mode, errors=True, training=self.training)
+        return evaluate_predictions(
+            self._predictions,
+            self.scheme,
+            mode=self.mode,
+            errors=True,
+            training=self.training,
+            slices=self._slice_counter(),
+        )
+
+    def _slice_counter(self) -> SliceCounter | None:
+        config = load_config(self.run.config) if self.by and self.run.config.is_file() else Config()
+        options: dict[str, Any] = {"data": config.data, "task": config.task, "training": self.training}
+        return slice_counter(self.by, self.scheme, self.mode, **options) if self.by else None
 
     @property
     def mode(self) -> Mode:
@@ -171,6 +200,26 @@ class Page:
     def errors(self) -> ErrorAnalysis | None:
         """The error analysis."""
         return self.evaluation.errors if self.evaluation else None
+
+    @property
+    def slices(self) -> list[tuple[str, list[Slice]]]:
+        """For each division: its name and its slices. Raises UserError if slices are asked for without predictions."""
+        if self.by and self.evaluation is None:
+            problem = "has no predictions with gold labels, so slices cannot be scored."
+            raise UserError(problem, path=self.run.root, hint="Score the model with tf-tokclf evaluate --by.")
+        found = self.evaluation.slices if self.evaluation else None
+        if found is None:
+            return []
+        return [
+            (
+                name,
+                [
+                    Slice(part, counts, found.intervals[name]["f1"].get(part), (name, part) in found.worse)
+                    for part, counts in found.parts(name).items()
+                ],
+            )
+            for name in found.tables
+        ]
 
     @property
     def parts(self) -> list[tuple[str, str, Mapping[str, Counts]]]:
