@@ -8,7 +8,8 @@ import re
 import shutil
 from itertools import product
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,20 +17,31 @@ import pytest
 from click.testing import CliRunner, Result
 
 import tf_tokclf
+from tests.local_hub import LocalHub
+from tests.publishing.running import contents
 from tests.training.test_train import config_for
+from tests.waiting import wait_until
 from tf_tokclf.cli.main import cli
+from tf_tokclf.config.loading import load_config
+from tf_tokclf.errors import JobError
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.labels.spans import spans_of
 from tf_tokclf.labels.validation import violations
+from tf_tokclf.publishing.hub_repository import HubRepository
+from tf_tokclf.publishing.run_callbacks import RunPushes
 from tf_tokclf.publishing.run_card import run_card
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_record import damage, read_record
+from tf_tokclf.scoring.measures import MEASURES
 from tf_tokclf.scoring.operating_points import CURVE
 from tf_tokclf.serving.limits import Limits
 from tf_tokclf.serving.schema import PredictOptions
 from tf_tokclf.serving.service import Service
+
+if TYPE_CHECKING:
+    from tf_tokclf.training.plan import RunPlan
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("untraced")]
 
@@ -286,6 +298,54 @@ def test_fitting_thresholds_are_pushed(run: RunDir, chosen: dict[str, Any]):
     assert "thresholds.json" in done("push", run.root, "--dry-run", "--hub-model-id", "me/mine")
 
 
+def pushes_of(run: RunDir, strategy: str) -> RunPushes:
+    """The callback that pushes while a run is trained."""
+    config = load_config(run.config)
+    hub = config.hub.model_copy(update={"strategy": strategy})
+    tagger = Tagger.load(run.root, engine="tensorflow", thresholds=False)
+    plan = SimpleNamespace(
+        run=run,
+        config=config.model_copy(update={"hub": hub}),
+        measure=MEASURES["f1"],
+        tokenizer=tagger.tokenizer,
+        info=tagger.info,
+    )
+    pushes = RunPushes(cast("RunPlan", plan), HubRepository.prepare("mine"))
+    pushes.set_model(tagger.model)
+    return pushes
+
+
+def test_training_publishes_thresholds_with_their_own_weights_only(
+    run: RunDir, chosen: dict[str, Any], hub: LocalHub, caplog: pytest.LogCaptureFixture
+):
+    # The only epoch is the best one.
+    run.history.write_text(run.history.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    pushes_of(run, "end").finish()
+    assert "thresholds.json" in hub.files("tester/mine")
+    path = run.model / "thresholds.json"
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**stored, "weights": {"model.safetensors": "0" * 64}}), encoding="utf-8")
+    commits = hub.repository("tester/mine").commits()
+    pushes = pushes_of(run, "best")
+    pushes.on_epoch_end(1)
+    assert "the snapshot could not be written; training continues" in caplog.text
+    assert "the thresholds were made for other weights" in caplog.text
+    with pytest.raises(JobError, match=r"other weights\..*The model is complete in .*Push it with: tf-tokclf push"):
+        pushes.finish()
+    assert hub.repository("tester/mine").commits() == commits
+    # The snapshot of other weights has no thresholds, and its card lists none. Those that were published are removed.
+    assert "predicts spans from a probability of" in run_card(run)
+    in_training = pushes_of(run, "every_save")
+    in_training.on_epoch_end(1)
+    wait_until(lambda: len(hub.repository("tester/mine").commits()) > len(commits))
+    published = hub.files("tester/mine")
+    assert "thresholds.json" not in published
+    assert "predicts spans from a probability of" not in published["README.md"].decode()
+    path.unlink()
+    in_training.finish()
+    assert hub.files("tester/mine").keys() == contents(run.model).keys()
+
+
 def test_another_aggregation_is_a_warning(run: RunDir, chosen: dict[str, Any], tmp_path: Path):
     source = tmp_path / "source.txt"
     source.write_text("ada\n", encoding="utf-8")
@@ -312,6 +372,13 @@ def test_spans_below_their_threshold_can_be_marked_for_review(run: RunDir, chose
     assert notes == [{"text": ["review"]} if one["review"] else None for one in record["spans"]]
 
 
+def test_review_from_above_all_thresholds_is_refused(run: RunDir, chosen: dict[str, Any], tmp_path: Path):
+    set_thresholds(run, LOC=0.01, PER=0.6)
+    predicted(run, tmp_path, "--review", "0.5")
+    result = ran("predict", run.root, tmp_path / "source.txt", "--review", "0.6")
+    assert (result.exit_code, "because no threshold is above 0.6. Name a lower" in result.output) == (2, True)
+
+
 _TASKS = ("--output-format", "label-studio")
 
 
@@ -328,6 +395,10 @@ def test_spans_below_a_single_threshold_can_be_marked(plain_run: RunDir, tmp_pat
     ("options", "message"),
     [
         (("--review", "0.1"), "there is none"),
+        (
+            ("--review", "0.5", "--threshold", "0.5"),
+            "because no threshold is above 0.5",
+        ),
         (("--review", "0.1", "--threshold", "0.5", "--output-format", "conll"), "conll output cannot mark spans"),
         (("--review", "0.1", "--threshold", "0.5", "--output-format", "spacy"), "spacy output cannot mark spans"),
     ],

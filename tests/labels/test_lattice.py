@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.values import check_values
+from tf_tokclf.encoding.crf_file import LARGEST
 from tf_tokclf.labels.chain import Chain
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.lattice import Lattice, ScoredSpan
@@ -74,6 +75,33 @@ def test_transitions_of_a_crf_weigh_the_sequences():
             weights.update(dict.fromkeys(spans_of(names, labels.scheme), weight))
     (spans,) = found(Lattice.of(labels, crf), [np.log(probabilities)])
     assert spans == pytest.approx({span: weight / total for span, weight in weights.items()}, rel=1e-9)
+
+
+@pytest.mark.parametrize("scheme", [Scheme.IOB2, Scheme.BIOES])
+def test_the_largest_transitions_and_sure_labels_lose_no_span(scheme: Scheme):
+    """Each transition is as large or as small as `crf.json` may have it, and each word is sure of one label."""
+    labels = label_set(scheme)
+    rng = np.random.default_rng(11)
+    rules = Chain.of_rules(labels.names, labels.scheme)
+    n_spans = 0
+    for _ in range(20):
+        crf = Chain(*(part + rng.choice([-LARGEST, LARGEST], size=part.shape) for part in rules.parts))
+        scores = np.full((4, len(labels)), -80.0)
+        scores[range(4), rng.integers(0, len(labels), 4)] = 0.0
+        weights: dict[tuple[int, ...], float] = {}
+        for ids in product(range(len(labels)), repeat=4):
+            steps = sum(crf.transitions[a, b] for a, b in pairwise(ids))
+            weights[ids] = crf.start[ids[0]] + steps + crf.end[ids[-1]] + scores[range(4), list(ids)].sum()
+        total = np.logaddexp.reduce(list(weights.values()))
+        expected: Counter[Span] = Counter()
+        for ids, weight in weights.items():
+            if np.exp(weight - total):
+                names = [labels.names[i] for i in ids]
+                expected.update(dict.fromkeys(spans_of(names, labels.scheme), np.exp(weight - total)))
+        (spans,) = found(Lattice.of(labels, crf), [scores], 1e-3)
+        assert spans == pytest.approx({span: p for span, p in expected.items() if p >= 1e-3}, rel=1e-9)
+        n_spans += len(spans)
+    assert n_spans > 20
 
 
 @pytest.mark.parametrize("least", [0.01, 0.2, 0.6])

@@ -68,6 +68,19 @@ def test_other_targets_are_refused(texts: list[str], message: str):
         parse_targets(texts)
 
 
+def test_a_type_called_default_has_another_name():
+    types = ("LOC", "default")
+    with pytest.raises(UserError, match=r"is also a type of the model\. Name that type as 'by_type\.default'"):
+        check_types(parse_targets(["default.recall>=0.9"]), types)
+    own, others = parse_targets(["by_type.default.recall>=0.9", "default.precision>=0.5"])
+    check_types((own,), types)
+    check_types((others, own), types)
+    assert [target_of(name, (others, own)) for name in types] == [others, own]
+    assert target_of("LOC", (own,)) is None
+    with pytest.raises(UserError, match=r"the model has no type 'by_type\.default'"):
+        check_types((own,), ("LOC",))
+
+
 def test_targets_of_unknown_types_are_refused_with_similar_ones():
     with pytest.raises(UserError, match=r"no type 'PRE'") as error:
         check_types(parse_targets(["PRE.recall>=0.9"]), ("LOC", "PER"))

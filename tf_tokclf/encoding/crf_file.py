@@ -19,8 +19,9 @@ from tf_tokclf.labels.label_set import LabelSet
 
 FILE_NAME = "crf.json"
 FORMAT_VERSION = 1
-# Learned transitions are rarely above 10. With larger ones, sums over long sentences could lose their precision.
-LARGEST = 1000.0
+# Learned transitions are rarely above 10, and -50 practically forbids a transition. With larger ones, the sums of
+# `labels/lattice.py` could lose sequences: two steps cost at most 2 * (100 + 200), and floats end at about exp(-745).
+LARGEST = 50.0
 
 
 def write_crf(folder: Path, names: Sequence[str], chain: Chain) -> None:

@@ -95,6 +95,12 @@ class PredictionSpec:
         if self.threshold is None and tagger.thresholds is None:
             problem = "--review marks spans below a threshold, but there is none."
             raise UserError(problem, hint="Make thresholds with tf-tokclf thresholds, or pass --threshold.")
+        highest = self.threshold
+        if highest is None and tagger.thresholds is not None:
+            highest = max((one.threshold for one in tagger.thresholds.types.values()), default=0.0)
+        if highest is not None and self.review >= highest:
+            problem = f"--review {self.review:g}: no span can be marked, because no threshold is above {highest:g}."
+            raise UserError(problem, hint="Name a lower score, from which on spans are marked up to their threshold.")
         return tagger.with_review(self.review)
 
     def open(self, tagger: Tagger, source: str) -> RecordStream:

@@ -54,11 +54,17 @@ class Publisher:
             return
         self._pusher.offer(Snapshot(folder, message))
 
-    def finish(self, folder: Path, message: str, *, command: str) -> Pushed:
-        """Push the finished model and verify the upload. On failure, the JobError tells the user to run `command`."""
+    def finish(
+        self, folder: Path, message: str, *, command: str, check: Callable[[Path], None] = lambda folder: None
+    ) -> Pushed:
+        """Push the finished model and verify the upload. On failure, the JobError tells the user to run `command`.
+
+        check: raises UserError if the folder must not be published.
+        """
         if not self._pusher.close(LONGEST_WAIT_AT_THE_END_S):
             log.warning("Hub: an earlier push is still running; starting the final push.")
         try:
+            check(folder)
             pushed = self.repository.push(folder, message=message, patience=self._patience)
         except (JobError, UserError) as error:
             state = f"The model is complete in {folder}, but not on the Hub."

@@ -47,7 +47,7 @@ def check_run_is_whole(run: RunDir) -> None:
             error.problem, path=error.path or run.model, line=error.line, row=error.row, hint=hint
         ) from error
     # Training again would not restore thresholds.
-    _check_thresholds(run.model)
+    check_thresholds(run.model)
 
 
 def check_model_is_whole(folder: Path) -> None:
@@ -57,7 +57,7 @@ def check_model_is_whole(folder: Path) -> None:
     the model.
     """
     _check_model(folder)
-    _check_thresholds(folder)
+    check_thresholds(folder)
 
 
 def _check_model(folder: Path) -> None:
@@ -74,7 +74,8 @@ def _check_model(folder: Path) -> None:
             read_crf_for(folder, labels)
 
 
-def _check_thresholds(folder: Path) -> None:
+def check_thresholds(folder: Path) -> None:
+    """Raise UserError if a model folder has thresholds that were not made for its model."""
     if not is_there(folder / THRESHOLDS):
         return
     names, path = tuple(saved_labels(folder)), folder / MODEL_INFO

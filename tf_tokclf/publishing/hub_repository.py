@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
+from tf_tokclf.encoding.thresholds_file import FILE_NAME as THRESHOLDS
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.files import check_links
 from tf_tokclf.hub import (
@@ -241,13 +242,18 @@ def _differing(ours: list[CommitOperationAdd], published: dict[str, RepoFile]) -
 
 
 def _leftover(ours: list[CommitOperationAdd], published: dict[str, RepoFile]) -> list[str]:
-    """Published files to delete: those in sub-folders of `ours` that are not ours, which are from older checkpoints.
+    """Published files to delete: those in sub-folders of `ours` that are not ours, which are from older checkpoints,
+    and thresholds, which are for earlier weights.
 
-    Files at the top level of the repository are never deleted.
+    Other files at the top level of the repository are never deleted.
     """
     names = {one.path_in_repo for one in ours}
     folders = {PurePosixPath(name).parent for name in names} - {PurePosixPath()}
-    return [name for name in published if name not in names and PurePosixPath(name).parent in folders]
+    return [
+        name
+        for name in published
+        if name not in names and (PurePosixPath(name).parent in folders or name == THRESHOLDS)
+    ]
 
 
 def _is_same(ours: CommitOperationAdd, published: RepoFile | None) -> bool:

@@ -17,6 +17,7 @@ from tf_tokclf.files import copy_folder, open_whole
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.saving import save_model_folder
 from tf_tokclf.publishing.background_push import Publisher
+from tf_tokclf.publishing.complete_model import check_thresholds
 from tf_tokclf.publishing.hub_repository import HubRepository, Patience, Pushed
 from tf_tokclf.publishing.run_card import run_card
 from tf_tokclf.run_dir import RunDir
@@ -56,10 +57,13 @@ class RunPushes(keras.callbacks.Callback):
         self._publisher.offer(lambda folder: self._fill(folder, n_epochs), f"Training in progress, epoch {n_epochs}")
 
     def finish(self) -> Pushed:
-        """Publish the run's model folder and verify it. On failure, the JobError contains the command to repeat it."""
+        """Publish the run's model folder and verify it. On failure, the JobError contains the command to repeat it.
+
+        Thresholds in the folder that were made for another model are such a failure.
+        """
         plan, repository = self._plan, self._publisher.repository
         command = command_to_finish(plan.run, repository, plan.config)
-        return self._publisher.finish(plan.run.model, "End of training", command=command)
+        return self._publisher.finish(plan.run.model, "End of training", command=command, check=check_thresholds)
 
     def _fill(self, folder: Path, n_epochs: float) -> None:
         plan = self._plan
@@ -67,7 +71,8 @@ class RunPushes(keras.callbacks.Callback):
             copy_folder(plan.run.model, folder)
         else:
             save_model_folder(self.model, plan.tokenizer, plan.info, folder)
-        card = run_card(plan.run, reference=self._publisher.repository.repo_id)
+        check_thresholds(folder)
+        card = run_card(plan.run, reference=self._publisher.repository.repo_id, published=folder)
         (folder / "README.md").write_text(card, encoding="utf-8")
         checkpoint = newest_checkpoint(plan.run)
         if checkpoint and self._strategy == "checkpoint":

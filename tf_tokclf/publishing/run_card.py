@@ -49,10 +49,12 @@ def run_card(
     reference: str | None = None,
     other_seeds: Sequence[RunDir] = (),
     dataset: DatasetInfo | None = None,
+    published: Path | None = None,
 ) -> str:
     """The card of a run as Markdown, with the template in its configuration. The arguments are those of `contents`."""
     template = load_config(run.config).hub.card.template
-    return render(contents(run, reference=reference, other_seeds=other_seeds, dataset=dataset), template=template)
+    found = contents(run, reference=reference, other_seeds=other_seeds, dataset=dataset, published=published)
+    return render(found, template=template)
 
 
 def contents(
@@ -61,12 +63,13 @@ def contents(
     reference: str | None = None,
     other_seeds: Sequence[RunDir] = (),
     dataset: DatasetInfo | None = None,
+    published: Path | None = None,
 ) -> Card:
     """The contents of the card of a run. Without results.json, the run is described as unfinished.
 
     reference: the id of the model on the Hub. other_seeds: runs that differ only in the seed, for the spread of the
     scores, in addition to those of `fit --seeds`. dataset: the Hub's information about the data set, for its revision
-    and licence.
+    and licence. published: the model folder with this card, if it is not that of the run.
     """
     config = load_config(run.config)
     results = read_json(run.results, hint=_RESTORE) if run.results.is_file() else {}
@@ -91,7 +94,7 @@ def contents(
         data=tuple(_data_facts(config, results, dataset)),
         labels=tuple(model_config(run.model).get("id2label", {}).values()) if info else (),
         scheme=info.get("scheme", ""),
-        reading=(*_reading_facts(info), *_threshold_facts(stored_thresholds(run.model))),
+        reading=(*_reading_facts(info), *_threshold_facts(stored_thresholds(published or run.model))),
         training=tuple(_training_facts(config, results)),
         history=tuple(map(_history_row, epoch_rows(run.history))),
         n_epochs=None if config.training.max_steps else config.training.num_train_epochs,

@@ -42,6 +42,7 @@ from tf_tokclf.similar_names import similar_names
 
 TargetMeasure = Literal["recall", "precision"]
 DEFAULT = "default"  # the name of all types without a target of their own
+_OWN_DEFAULT = f"by_type.{DEFAULT}"  # the name of a type that is itself called like this
 # The threshold of types without any span in the data: such a span is more likely right than wrong.
 MOST_LIKELY = 0.5
 # The thresholds of tradeoff curves.
@@ -83,7 +84,8 @@ def parse_targets(texts: Sequence[str]) -> tuple[Target, ...]:
     """
     targets: dict[str, Target] = {}
     for one in parse_requirements(texts, option="--target", example="PER.recall>=0.98"):
-        name, _, measure = one.name.removeprefix("by_type.").rpartition(".")
+        name, _, measure = one.name.rpartition(".")
+        name = name if name == _OWN_DEFAULT else name.removeprefix("by_type.")
         hint = "Write a target such as 'PER.recall>=0.98' or 'default.precision>=0.9'."
         known = next((one for one in get_args(TargetMeasure) if one == measure), None)
         if known is None or not name:
@@ -100,13 +102,19 @@ def parse_targets(texts: Sequence[str]) -> tuple[Target, ...]:
 def target_of(type_: str, targets: Iterable[Target]) -> Target | None:
     """The target of a type: its own, otherwise the default, if there is one."""
     by_name = {one.type: one for one in targets}
-    return by_name.get(type_) or by_name.get(DEFAULT)
+    return by_name.get(_OWN_DEFAULT if type_ == DEFAULT else type_) or by_name.get(DEFAULT)
 
 
 def check_types(targets: Iterable[Target], types: Sequence[str]) -> None:
-    """Raise UserError for a target of a type that does not exist."""
+    """Raise UserError for a target of a type that does not exist, or for one that can mean a type or all types."""
+    targets = tuple(targets)
+    has_own_default = any(target.type == _OWN_DEFAULT for target in targets)
     for target in targets:
-        if target.type not in (*types, DEFAULT):
+        if target.type == DEFAULT and DEFAULT in types and not has_own_default:
+            problem = f"--target {target}: {DEFAULT!r} means all other types, but is also a type of the model."
+            raise UserError(problem, hint=f"Name that type as {_OWN_DEFAULT!r}, alone or beside {DEFAULT!r}.")
+        known = (DEFAULT, *(_OWN_DEFAULT if name == DEFAULT else name for name in types))
+        if target.type not in known:
             near = similar_names(target.type, types, n=3) or [*types[:5], *(["..."] if len(types) > 5 else [])]
             problem = f"--target {target}: the model has no type {target.type!r}."
             raise UserError(problem, hint=f"It has {', '.join(near)}. {DEFAULT!r} means all others.")
