@@ -71,5 +71,5 @@ def redacted(
 ) -> Redacted:
     """What the command does to a file. options: of `redact` and of `Redaction`."""
     own = {name: options.pop(name) for name in ("resume", "force", "watcher") if name in options}
-    spec = spec_of(model, keep_errors=drop)
+    spec = spec_of(model, keep_errors=drop, reading=options.pop("reading", {}))
     return redact(spec, Redaction(**options), tagger, str(source), output, **own)

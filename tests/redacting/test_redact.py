@@ -14,11 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.redacting.fake_tagger import PEOPLE, PLACES, KillAfter, Killed, fake_tagger, redacted
-from tf_tokclf.data.reading.lists import is_list_text
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.redacting.kept_records import OtherColumns
@@ -157,8 +156,6 @@ def test_json_keeps_how_it_is_written(tagger: Tagger, tiny_classifier: Path, rec
 @settings(max_examples=30)
 @given(rows=st.lists(st.tuples(TEXTS, st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])), max_size=6))
 def test_csv_keeps_its_quotes(tagger: Tagger, tiny_classifier: Path, rows: list[tuple[str, Any]]):
-    # A column of which half the values or more look like printed lists, such as [PER_1], contains words and is refused.
-    assume(not rows or 2 * sum(is_list_text(text) for text, _ in rows) < len(rows))
     buffer = io.StringIO()
     buffer.write("id,text\r\n")
     for text, quoting in rows:
@@ -173,6 +170,40 @@ def test_csv_keeps_its_quotes(tagger: Tagger, tiny_classifier: Path, rows: list[
         assert [row[0] for row in result[1:]] == ["7"] * len(rows)
     if rows and rows[0][1] == csv.QUOTE_ALL:
         assert found.split("\r\n")[1].startswith('"7","')
+
+
+@pytest.mark.parametrize("way", ["number", "mask"])
+@pytest.mark.parametrize("name", ["x.txt", "x.csv", "x.jsonl", "x.parquet"])
+def test_what_was_redacted_can_be_redacted_again(
+    tagger: Tagger, tiny_classifier: Path, tmp_path: Path, name: str, way: str
+):
+    """All that is left of the texts looks like lists: [PER_1], [LOC]."""
+    texts = ["Ada", "Oslo", "Grace"]
+    first, second, third = (tmp_path / f"{part}-{name}" for part in "abc")
+    if name.endswith(".parquet"):
+        pq.write_table(pa.table({"id": [1, 2, 3], "text": texts}), first)
+    elif name.endswith(".jsonl"):
+        first.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    else:
+        first.write_text("\n".join(texts if name.endswith(".txt") else ["text", *texts]) + "\n")
+    redacted(tagger, tiny_classifier, first, second, way=way, map_path=tmp_path / "map")
+    done = redacted(tagger, tiny_classifier, second, third, way=way, map_path=tmp_path / "map2")
+    assert (done.n_records, done.counts) == (3, {})
+    restore(tmp_path / "map2", third, tmp_path / f"d-{name}")
+    restore(tmp_path / "map", tmp_path / f"d-{name}", tmp_path / f"e-{name}")
+    if name.endswith(".parquet"):
+        assert pq.read_table(tmp_path / f"e-{name}").equals(pq.read_table(first))
+    else:
+        assert third.read_bytes() == second.read_bytes() != first.read_bytes()
+        assert (tmp_path / f"e-{name}").read_bytes() == first.read_bytes()
+
+
+def test_a_named_column_is_a_text_although_it_looks_like_lists(tagger: Tagger, tiny_classifier: Path, tmp_path: Path):
+    content = "text\n\"[' Ada left', 'x']\"\n\"[' x Oslo ', 'y']\"\n"
+    with pytest.raises(UserError, match=r"has words in its rows.* name its column with --text-column-name"):
+        run(tagger, tiny_classifier, tmp_path, "x.csv", content)
+    found = run(tagger, tiny_classifier, tmp_path, "x.csv", content, reading={"text_column_name": "text"})
+    assert found == content.replace("Ada", "[PER_1]").replace("Oslo", "[LOC_1]")
 
 
 def test_a_row_does_not_become_a_blank_line(tagger: Tagger, tiny_classifier: Path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import stat
@@ -259,7 +258,6 @@ def _redaction(given: Mapping[str, Any]) -> Redaction:
         seed=given["seed"],
         key=_key(given["key_file"], given["key_variable"]) if given["way"] == "hash" else None,
         rules=read_rules(patterns) if patterns else Rules(),
-        rules_sha256=hashlib.sha256(patterns.read_bytes()).hexdigest() if patterns else None,
         others=OtherColumns(given["other_columns"], frozenset(given["kept"])),
         map_path=given["map_path"],
     )

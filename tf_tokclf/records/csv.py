@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
 
@@ -84,6 +85,11 @@ class CsvRecords:
     def has_key(self) -> bool:
         """Whether a column contains the sentence of each row's word."""
         return self._reader is not None and self._reader.layout.sentence is not None
+
+    def read_as_text(self) -> None:
+        """Read the column of words as a text in each row, also if it looks like printed lists."""
+        if self._reader and self._reader.layout.shape is Shape.SENTENCE:
+            self._reader = replace(self._reader, layout=replace(self._reader.layout, shape=Shape.TEXT))
 
     def frames(self) -> Iterator[Frame]:
         """Rows as lists of fields, or lists of such rows if a row is a word."""

@@ -220,7 +220,9 @@ class KeptCsv(_KeptLines):
         inner: CsvRecords = self.inner
         if not inner.is_text_a_row:
             problem = "has words in its rows. Only texts in CSV can be redacted."
-            raise SettingError(problem, path=origin.path, hint=_CONVERT)
+            named = "If a row is a text, name its column with --text-column-name. Otherwise, convert the file"
+            hint = _CONVERT if inner.is_word_a_row else f"{named} to JSON lines with tf-tokclf convert."
+            raise SettingError(problem, path=origin.path, hint=hint)
         main = inner.parse(record.source, origin)
         row = record.raw[record.before :]
         # The line end belongs to the last field if its quotes are not closed.
@@ -312,14 +314,19 @@ _KINDS: dict[type, Any] = {
 }
 
 
-def keep_records(stream: RecordStream, others: OtherColumns) -> KeptRecords:
-    """Make the records of a stream keep their raw text. Raises UserError for a format that cannot be redacted."""
+def keep_records(stream: RecordStream, others: OtherColumns, *, is_column_named: bool = False) -> KeptRecords:
+    """Make the records of a stream keep their raw text. Raises UserError for a format that cannot be redacted.
+
+    is_column_named: whether the user named the column of the text, which is then a text whatever it looks like.
+    """
     inner: RecordFormat = stream.format
     kind = _KINDS.get(type(inner))
     if kind is None:
         raise UserError(f"{inner.name} cannot be redacted.", path=stream.place, hint=_CONVERT)
     if isinstance(inner, JsonRecords) and inner.unit == "row":
         raise UserError("is one JSON document. Only JSON lines can be redacted.", path=stream.place, hint=_CONVERT)
+    if isinstance(inner, CsvRecords) and is_column_named:
+        inner.read_as_text()
     stream.remedy = _REMEDY
     kept: KeptRecords = kind(inner, others)
     stream.format = kept

@@ -42,8 +42,8 @@ _HIDDEN = "it cannot be read. The line is not shown, because it may contain what
 class Redaction:
     """What is redacted, and how.
 
-    way, scope: one of `WAYS` and of `SCOPES`. locale, seed: for fake values. key: for hashes. rules_sha256: of the file
-    of the rules. map_path: where the map is written, if at all.
+    way, scope: one of `WAYS` and of `SCOPES`. locale, seed: for fake values. key: for hashes. map_path: where the map
+    is written, if at all.
     """
 
     way: str = "number"
@@ -52,7 +52,6 @@ class Redaction:
     seed: int = 0
     key: bytes | None = None
     rules: Rules = field(default_factory=Rules)
-    rules_sha256: str | None = None
     others: OtherColumns = field(default_factory=OtherColumns)
     map_path: Path | None = None
 
@@ -78,7 +77,7 @@ class Redaction:
             "--consistent": self.scope,
             "--locale and --seed": [self.locale, self.seed] if self.way == "faker" else None,
             "key": key,
-            "--patterns": self.rules_sha256,
+            "--patterns": self.rules.sha256,
             "other columns": [self.others.policy, *sorted(self.others.kept)],
             "--map": self.map_path is not None,
         }
@@ -145,7 +144,8 @@ def redact(
     make = redaction.maker()
     stream = open_source(spec, tagger, source)
     with closing(stream):
-        kept = keep_records(stream, redaction.others)
+        is_column_named = spec.reading.get("text_column_name") is not None
+        kept = keep_records(stream, redaction.others, is_column_named=is_column_named)
         if output and not is_stream(output):
             check_suffix(output, kept.name)
         log.info("%s", stream)

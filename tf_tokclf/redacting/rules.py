@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,11 +38,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class Rules:
-    """All rules of a file. allowed: texts in the form of `same_name`."""
+    """All rules of a file. allowed: texts in the form of `same_name`. sha256: of the file; None without a file."""
 
     rules: tuple[Rule, ...] = ()
     allowed: frozenset[str] = frozenset()
     path: str = ""
+    sha256: str | None = None
 
     def matches(self, text: str) -> list[FoundSpan]:
         """The spans that the expressions find. Raises UserError if one takes too long."""
@@ -77,7 +79,8 @@ class _File:
 def read_rules(path: Path) -> Rules:
     """The rules in a YAML file. Raises UserError with the line of the first problem."""
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
+        text = content.decode("utf-8")
         tree = parsed_yaml(text)
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}.", path=path, hint="Check the path.") from error
@@ -95,7 +98,7 @@ def read_rules(path: Path) -> Rules:
             raise UserError(f"{section!r} is not a list.", path=path, hint=f"Example: {_EXAMPLE}")
     allowed = frozenset(same_name(entry) for entry in _allowed(tree.get("allow", []), file))
     rules = [*_patterns(tree.get("patterns", []), file), *_denied(tree.get("deny", []), allowed, file)]
-    return Rules(tuple(rules), allowed, str(path))
+    return Rules(tuple(rules), allowed, str(path), hashlib.sha256(content).hexdigest())
 
 
 def _lines_of(text: str) -> dict[str, list[int]]:

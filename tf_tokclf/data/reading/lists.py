@@ -61,6 +61,22 @@ def is_list_text(text: str) -> bool:
     return text[:1] == "[" and text[-1:] == "]"
 
 
+def is_printed_list(text: str, *, of_words: bool = False) -> bool:
+    """Whether a text is a printed list, also one that numpy abbreviated. of_words: a list of numbers is not enough.
+
+    >>> [is_printed_list(text) for text in ("['Ada' 'left']", "[1, 2]", "[PER_1]", "Ada")]
+    [True, True, False, False]
+    >>> is_printed_list("[2024]", of_words=True)
+    False
+    """
+    if not is_list_text(text):
+        return False
+    items = as_list(text)
+    if items is None:
+        return _CUT_OFF.search(text) is not None
+    return not (of_words and items) or any(isinstance(item, str) for item in items)
+
+
 def _numpy_list(text: str) -> list[Any]:
     """Parse a list whose items are separated by white space: ['New' 'York'], [0 1]. Raises ValueError otherwise."""
     items: list[Any] = []

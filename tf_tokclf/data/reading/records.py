@@ -26,7 +26,7 @@ from tf_tokclf.data.reading.guessing import (
     label_names_for,
     looks_like_tags,
 )
-from tf_tokclf.data.reading.lists import as_list, is_list_text, parse_list
+from tf_tokclf.data.reading.lists import as_list, is_list_text, is_printed_list, parse_list
 from tf_tokclf.data.reading.missing import is_missing
 from tf_tokclf.data.reading.text_records import PLAIN, document_in, is_spans, offset_unit_in
 from tf_tokclf.data.reading.texts import TextReading
@@ -148,7 +148,7 @@ def choose_layout(
         if label is not None and _holds_confidences(label, sample):
             raise confidences_error(repr(label), path)
     sentence = _named(data.sentence_column_name, names, path)
-    strings = _strings_in(word, sample)
+    strings = _strings_in(word, sample, are_words=True)
     if sentence is None and strings and not any(" " in text.strip() for text in strings):
         sentence = _guess(names, SENTENCE_NAMES, path, taken=(word, label))
     is_word = is_word or bool(sentence or (strings and word.strip().lower() in _ONE_WORD_NAMES))
@@ -491,12 +491,16 @@ def _is_list(value: Any, *types: type) -> bool:
     return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(item, types) for item in value)
 
 
-def _strings_in(name: str, sample: Sequence[Record]) -> list[str]:
-    """The values of a field, if all are strings and most of them are not printed lists (`[1]` may be a word)."""
+def _strings_in(name: str, sample: Sequence[Record], *, are_words: bool = False) -> list[str]:
+    """The values of a field, if all are strings and most of them are not printed lists (`[1]` may be a word).
+
+    are_words: the field contains words or a text, so that lists of numbers do not count.
+    """
     values = [value for record in sample if (value := record.get(name)) is not None]
     if not all(isinstance(value, str) for value in values):
         return []
-    return values if 2 * sum(map(is_list_text, values)) < len(values) else []
+    n_lists = sum(is_printed_list(value, of_words=are_words) for value in values)
+    return values if 2 * n_lists < len(values) else []
 
 
 def _list_in(record: Record, name: str, layout: Layout, origin: Origin) -> Sequence[Any]:
