@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from arithmetic import forward_flop
@@ -14,7 +15,8 @@ from training import print_measurements, training_parser
 from tf_tokclf import fit, load_config
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.encoding.encoded_split import encode_split
-from tf_tokclf.inference.evaluate import evaluate_sentences, labelled_splits
+from tf_tokclf.files import open_whole
+from tf_tokclf.inference.evaluate import evaluate_sentences, labelled_splits, own_config
 from tf_tokclf.inference.tagger import Tagger
 
 
@@ -29,14 +31,16 @@ def main() -> None:
         result = fit(load_config(options=settings_of(options, run)))
         peak = peak_gb()
         epochs = [record.train_seconds for record in result.history]
+        training = own_config(str(run)).training
         # The model is in the file cache, as for the second command of a user. Loading is not counted.
         tagger = Tagger.load(str(run), precision=options.precision)
         data = DataConfig(test_file=str(options.folder / "test.jsonl"))
         splits = labelled_splits(str(run), "test", data, tagger.info)
         began = time.perf_counter()
-        scores = evaluate_sentences(tagger, splits["test"], scheme=splits.scheme).scores
+        with open_whole(options.predictions) if options.predictions else nullcontext() as file:
+            scores = evaluate_sentences(tagger, splits["test"], scheme=splits.scheme, predictions=file).scores
         scored = time.perf_counter() - began
-        flop = 3 * options.epochs * forward_flop(tagger.model, window_lengths(run, options.folder, tagger))
+        flop = 3 * len(epochs) * forward_flop(tagger.model, window_lengths(run, options.folder, tagger))
     print_measurements(
         train_seconds=sum(epochs),
         epoch_seconds=epochs,
@@ -46,19 +50,28 @@ def main() -> None:
         peak=peak,
         packages=("tf-tokclf", "tensorflow", "transformers"),
         real_tflop=round(flop / 1e12, 6),
+        dev_f1=max(record.dev_f1 for record in result.history),
+        dev_seconds=round(sum(record.dev_seconds for record in result.history), 2),
+        batch_size=training.per_device_train_batch_size,
     )
 
 
 def settings_of(options: argparse.Namespace, run: Path) -> dict[str, object]:
     """The settings of the training by their dotted names."""
-    recipe = {"recipe": "none", "optimizer.learning_rate": options.learning_rate}
+    recipe = {
+        "recipe": "none",
+        "optimizer.learning_rate": options.learning_rate,
+        "training.per_device_train_batch_size": options.batch_size,
+    }
+    epochs = {"training.num_train_epochs": options.epochs} if options.epochs else {}
     return {
+        "task": options.task,
         "data.train_file": str(options.folder / "train.jsonl"),
         "data.validation_file": str(options.folder / "validation.jsonl"),
         "model.name_or_path": options.encoder,
         "output_dir": str(run),
         **({"recipe": options.recipe} if options.recipe else recipe),
-        "training.num_train_epochs": options.epochs,
+        **epochs,
         "training.seed": options.seed,
         "training.precision": options.precision,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from datasets import DatasetDict, load_dataset
@@ -28,11 +29,13 @@ def tokenized_splits(folder: Path, tokenizer: PreTrainedTokenizerBase, *, cache:
     ids = {name: i for i, name in enumerate(names)}
     files = {split: str(folder / f"{split}.jsonl") for split in ("train", "validation", "test")}
     data = load_dataset("json", data_files=files, cache_dir=str(folder / cache))
+    columns = data["train"].column_names
+    tags_column = next(name for name in columns if name.endswith("tags"))
 
     def tokenize(rows: dict) -> dict:
         tokenized = tokenizer(rows["tokens"], truncation=True, is_split_into_words=True, padding=False, max_length=512)
         labels = []
-        for i, tags in enumerate(rows["tags"]):
+        for i, tags in enumerate(rows[tags_column]):
             before, row = None, []
             for word in tokenized.word_ids(i):
                 row.append(-100 if word is None or word == before else ids[tags[word]])
@@ -41,4 +44,25 @@ def tokenized_splits(folder: Path, tokenizer: PreTrainedTokenizerBase, *, cache:
         tokenized["labels"] = labels
         return tokenized
 
-    return data.map(tokenize, batched=True, remove_columns=["tokens", "tags"]), names
+    return data.map(tokenize, batched=True, remove_columns=columns), names
+
+
+def labels_of_words(
+    label_ids: Iterable[Sequence[int]],
+    sentences: Iterable[Sequence[str]],
+    tokenizer: PreTrainedTokenizerBase,
+    names: Sequence[str],
+) -> list[list[str | None]]:
+    """The label of each word, that of its first subword token. None for words that the model did not see.
+
+    label_ids: the predicted label of each subword token of each sentence, with padding at the end.
+    """
+    found = []
+    for ids, words in zip(label_ids, sentences):
+        tokenized = tokenizer(words, truncation=True, is_split_into_words=True, max_length=512)
+        labels: list[str | None] = [None] * len(words)
+        for i, word in reversed(list(enumerate(tokenized.word_ids()))):
+            if word is not None:
+                labels[word] = names[ids[i]]
+        found.append(labels)
+    return found

@@ -17,6 +17,9 @@ def training_parser() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--learning-rate", type=float, default=1e-4)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--task", default="ner")
+    parser.add_argument("--predictions", type=Path, help="file for the predicted labels of the test split")
     return parser
 
 

@@ -20,13 +20,25 @@ BASELINES = Path(__file__).resolve().parents[1] / "baselines"
 Measured = dict[str, Any]
 
 
-def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Measured:
-    """Run a process and return its measurements: the JSON in its last line. Ends the benchmark if the process fails."""
+class ProcessFailed(Exception):
+    """A process that should print its measurements failed. The message contains the end of its standard error."""
+
+
+def measured_by(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Measured:
+    """Run a process and return its measurements: the JSON in its last line. Raises ProcessFailed."""
     variables = {**os.environ, "HF_HUB_OFFLINE": "1", **(environment or {})}
     done = subprocess.run(command, capture_output=True, text=True, env=variables)
     if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+        raise ProcessFailed(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Measured:
+    """As `measured_by`, but ends the benchmark if the process fails."""
+    try:
+        return measured_by(command, environment)
+    except ProcessFailed as error:
+        sys.exit(str(error))
 
 
 def told(message: str) -> None:
