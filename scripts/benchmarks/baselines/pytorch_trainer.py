@@ -22,6 +22,7 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.trainer_utils import PredictionOutput
 
 parser = training_parser()
 parser.add_argument("--grouped", action="store_true", help="batches of similar length")
@@ -31,6 +32,7 @@ parser.add_argument("--warmup-ratio", type=float, default=0.0)
 parser.add_argument("--best-epoch", action="store_true", help="score validation after each epoch, and keep the best")
 options = parser.parse_args()
 set_seed(options.seed)
+DEFAULTS = {field.name: field.default for field in fields(TrainingArguments)}
 
 
 class EpochTimes(TrainerCallback):
@@ -48,8 +50,8 @@ class EpochTimes(TrainerCallback):
 
 def grouping() -> dict[str, object]:
     """The argument for batches of similar length, which transformers 5 renamed."""
-    known = {field.name for field in fields(TrainingArguments)}
-    return {"group_by_length": True} if "group_by_length" in known else {"train_sampling_strategy": "group_by_length"}
+    old, new = {"group_by_length": True}, {"train_sampling_strategy": "group_by_length"}
+    return old if "group_by_length" in DEFAULTS else new
 
 
 def keeping_the_best() -> dict[str, object]:
@@ -78,14 +80,23 @@ def names_of(labels: np.ndarray, best: np.ndarray) -> tuple[list[list[str]], lis
     return gold, [[names[g] for g, i in zip(guess, row) if i != -100] for guess, row in zip(best, labels)]
 
 
-def write_predictions(best: np.ndarray, path: Path) -> int:
-    """Write the labels of all words of the test split, O for words without one. Returns the number of those."""
+def write_predictions(answer: PredictionOutput, path: Path) -> int:
+    """Write the labels of all words of the test split, O for words without one. Returns the number of those.
+
+    answer: of the sentences in the order of the file.
+    """
     lines = (options.folder / "test.jsonl").read_text(encoding="utf-8").splitlines()
-    sentences = [json.loads(line)["tokens"] for line in lines]
-    labels = labels_of_words(best, sentences, tokenizer, names)
-    rows = [{"words": words, "predicted": [name or "O" for name in row]} for words, row in zip(sentences, labels)]
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return sum(row.count(None) for row in labels)
+    rows = [json.loads(line) for line in lines]
+    sentences = [row["tokens"] for row in rows]
+    gold, predicted = (
+        labels_of_words(ids, sentences, tokenizer, names) for ids in (answer.label_ids, answer.predictions)
+    )
+    for row, labels in zip(rows, gold):
+        own = next(value for name, value in row.items() if name.endswith("tags"))
+        assert all(label in (None, tag) for label, tag in zip(labels, own)), "the sentences have another order"
+    written = ({"words": words, "predicted": [x or "O" for x in row]} for words, row in zip(sentences, predicted))
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in written), encoding="utf-8")
+    return sum(row.count(None) for row in predicted)
 
 
 tokenizer = word_tokenizer(options.encoder)
@@ -126,6 +137,10 @@ with tempfile.TemporaryDirectory() as output:
     trainer.train()
     trained = time.perf_counter() - began
     peak = peak_gb()
+    if options.predictions:
+        # Sentences of similar length are also scored together, and then the answers have another order than the file.
+        for name in grouping():
+            setattr(trainer.args, name, DEFAULTS[name])
     began = time.perf_counter()
     answer = trainer.predict(tokenized["test"])
     f1 = scores(answer)["f1"]
@@ -136,7 +151,7 @@ with tempfile.TemporaryDirectory() as output:
         seconds = round(sum(entry["eval_runtime"] for entry in evaluated), 2)
         more = {"dev_f1": max(entry["eval_f1"] for entry in evaluated), "dev_seconds": seconds}
     if options.predictions:
-        more["n_lost_words"] = write_predictions(answer.predictions, options.predictions)
+        more["n_lost_words"] = write_predictions(answer, options.predictions)
 print_measurements(
     train_seconds=trained,
     epoch_seconds=times.seconds,

@@ -61,8 +61,8 @@ def labels_of_words(
     for ids, words in zip(label_ids, sentences):
         tokenized = tokenizer(words, truncation=True, is_split_into_words=True, max_length=512)
         labels: list[str | None] = [None] * len(words)
-        for i, word in reversed(list(enumerate(tokenized.word_ids()))):
-            if word is not None:
-                labels[word] = names[ids[i]]
+        for i, word in zip(ids, tokenized.word_ids()):
+            if word is not None and labels[word] is None:
+                labels[word] = names[i]
         found.append(labels)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +33,7 @@ class Gap:
     p_seeds: float | None
 
 
-def gap_between(ours: dict[int, Result], theirs: dict[int, Result]) -> Gap | None:
+def gap_between(ours: Mapping[int, Result], theirs: Mapping[int, Result]) -> Gap | None:
     """The gap of two settings over the seeds that both have; None if there are none. Arguments: results by seed."""
     seeds = sorted(ours.keys() & theirs.keys())
     if not seeds:

@@ -9,10 +9,11 @@ from quality_grid.cells import AUTO, SETTINGS, TRAINER, TUNED, Results, chosen
 from quality_grid.datasets import SOURCES, commands_of, title_of
 from quality_grid.pictures import f1_picture, time_picture
 from quality_grid.tables import (
+    Gaps,
     Reported,
     Row,
     cost_table,
-    difference_table,
+    difference_tables,
     gaps_of,
     missing_cells,
     overall_table,
@@ -26,7 +27,8 @@ TEMPLATE = Path(__file__).with_name("page.md")
 def report(results: Results, *, seeds: Sequence[int], data: Sequence[str], encoders: Sequence[str]) -> str:
     """The tables for the terminal, in Markdown."""
     reported, rows = chosen(results), rows_of(results, data, encoders)
-    parts = [score_table(reported, rows), overall_table(reported, rows), difference_table(reported, rows)]
+    gaps = gaps_of(reported, rows)
+    parts = [score_table(reported, rows), overall_table(gaps), difference_tables(gaps)]
     return "\n\n".join([*parts, cost_table(reported, rows, results), _missing(reported, rows, seeds)])
 
 
@@ -35,14 +37,18 @@ def page_files(
 ) -> dict[Path, str]:
     """The texts of the page and of its pictures, which are in images/ beside it."""
     reported, rows = chosen(results), rows_of(results, data, encoders)
+    return {page: page_text(results, reported, rows, seeds), **picture_files(page, reported, rows)}
+
+
+def picture_files(page: Path, reported: Reported, rows: Sequence[Row]) -> dict[Path, str]:
+    """The pictures of a page, which are in images/ beside it."""
     pictures = {"quality-f1": f1_picture(reported, rows), "quality-time": time_picture(reported, rows)}
-    images = {page.parent / "images" / f"{name}.svg": picture for name, picture in pictures.items()}
-    return {page: page_text(results, reported, rows, seeds), **images}
+    return {page.parent / "images" / f"{name}.svg": picture for name, picture in pictures.items()}
 
 
 def page_text(results: Results, reported: Reported, rows: Sequence[Row], seeds: Sequence[int]) -> str:
     """The page in Markdown."""
-    lines = list(results.values())
+    lines, gaps = list(results.values()), gaps_of(reported, rows)
     used = sorted({line["arithmetic"] for line in lines if line["setting"] in (TRAINER, TUNED)})
     rates = sorted({rate for line in lines for rate in line["rates"]})
     dates = sorted({line["date"] for line in lines})
@@ -52,10 +58,10 @@ def page_text(results: Results, reported: Reported, rows: Sequence[Row], seeds: 
     return TEMPLATE.read_text(encoding="utf-8").format(
         **dict(zip(("auto", "none", "trainer", "tuned"), SETTINGS.values())),
         **{name: "; ".join(sorted({str(line[name]) for line in lines})) for name in ("machine", "versions")},
-        findings="\n".join(_findings(reported, rows)),
+        findings="\n".join(_findings(gaps)),
         scores=score_table(reported, rows),
-        overall=overall_table(reported, rows),
-        differences=difference_table(reported, rows),
+        overall=overall_table(gaps),
+        differences=difference_tables(gaps),
         costs=cost_table(reported, rows, results),
         missing=_missing(reported, rows, seeds),
         rates=", ".join(f"{rate:g}" for rate in rates) or "several",
@@ -69,17 +75,17 @@ def page_text(results: Results, reported: Reported, rows: Sequence[Row], seeds: 
     )
 
 
-def _findings(reported: Reported, rows: Sequence[Row]) -> Iterator[str]:
+def _findings(gaps: Gaps) -> Iterator[str]:
     """How the default of tf-tokclf compares with the Trainer, in words, for both ways in which the Trainer is set."""
     for other in (TUNED, TRAINER):
-        gaps = gaps_of(reported, rows, (AUTO, other))
-        if gaps:
-            best, worst = max(gaps, key=lambda row: gaps[row].mean), min(gaps, key=lambda row: gaps[row].mean)
-            higher = sum(gap.mean > 0 for gap in gaps.values())
-            ends = " to ".join(f"{100 * gaps[row].mean:+.1f} points ({title_of(row[0])})" for row in (worst, best))
+        by_row = {row: gap.mean for row, gap in gaps[AUTO, other].items()}
+        if by_row:
+            higher = sum(mean > 0 for mean in by_row.values())
+            ends = (min(by_row, key=by_row.__getitem__), max(by_row, key=by_row.__getitem__))
+            named = " to ".join(f"{100 * by_row[row]:+.1f} points ({title_of(row[0])}, {row[1]})" for row in ends)
             yield (
-                f"- **{SETTINGS[AUTO]}, compared with {SETTINGS[other]}:** its F1 is higher on {higher} of {len(gaps)} "
-                f"pairs of data set and encoder. The differences are from {ends}."
+                f"- **{SETTINGS[AUTO]}, compared with {SETTINGS[other]}:** its F1 is higher on {higher} of "
+                f"{len(by_row)} pairs of data set and encoder. The differences are from {named}."
             )
 
 

@@ -100,6 +100,7 @@ def _panel(title: str, points: Mapping[str, tuple[float, float]], left: float, t
     first, last = math.log10(min(minutes)) - 0.15, math.log10(max(minutes)) + 0.15
     low, high = _f1_range(scores)
     yield _text(left, top + 14, title, 'font-weight="bold"')
+    yield _text(x0 + width, top + 14, "F1, %", f'font-size="12" text-anchor="end" fill="{FAINT}"')
     yield f'<rect x="{x0}" y="{y0}" width="{width}" height="{height}" fill="none" stroke="{LINES}"/>'
     for percent in _ticks(low, high):
         y = y0 + height * (high - percent) / (high - low)

@@ -18,6 +18,8 @@ PAIRS = ((AUTO, TUNED), (AUTO, TRAINER), (NONE, TRAINER), (AUTO, NONE))
 
 Reported = Mapping[tuple[str, str, str], Mapping[int, Result]]
 Row = tuple[str, str]  # data set and encoder
+Pair = tuple[str, str]  # two settings
+Gaps = Mapping[Pair, Mapping[Row, Gap]]
 
 
 def rows_of(results: Results, data: Sequence[str] = (), encoders: Sequence[str] = ()) -> list[Row]:
@@ -50,49 +52,41 @@ def cost_table(reported: Reported, rows: Sequence[Row], results: Results) -> str
     return markdown_table((*headings, "lost words"), cells)
 
 
-def gaps_of(reported: Reported, rows: Sequence[Row], pair: tuple[str, str]) -> dict[Row, Gap]:
-    """The differences of a pair of settings, where both have a seed in common."""
-    gaps = {}
-    for row in rows:
-        first, second = (dict(reported.get((*row, setting), {})) for setting in pair)
-        if (gap := gap_between(first, second)) is not None:
-            gaps[row] = gap
+def gaps_of(reported: Reported, rows: Sequence[Row]) -> Gaps:
+    """The differences of each pair of settings, where both have a seed in common."""
+    gaps: dict[Pair, dict[Row, Gap]] = {pair: {} for pair in PAIRS}
+    for pair, by_row in gaps.items():
+        for row in rows:
+            first, second = (reported.get((*row, setting), {}) for setting in pair)
+            if (gap := gap_between(first, second)) is not None:
+                by_row[row] = gap
     return gaps
 
 
-def difference_table(reported: Reported, rows: Sequence[Row]) -> str:
-    """The differences of F1 in points with their intervals and p-values, for each pair of settings."""
-    headings = ("difference", "data", "encoder", "seeds", "points of F1", "95 % interval")
-    cells = []
-    for pair in PAIRS:
-        gaps = gaps_of(reported, rows, pair)
-        corrected = holm([gap.p_sentences for gap in gaps.values()])
-        for (data, encoder), gap, p in zip(gaps, gaps.values(), corrected):
+def difference_tables(gaps: Gaps) -> str:
+    """The differences of F1 in points with their intervals and p-values: a table for each pair of settings."""
+    headings = ("data", "encoder", "seeds", "points of F1", "95 % interval", "p, sentences", "corrected", "p, seeds")
+    tables = []
+    for pair, by_row in gaps.items():
+        cells = []
+        corrected = holm([gap.p_sentences for gap in by_row.values()])
+        for (data, encoder), gap, p in zip(by_row, by_row.values(), corrected):
             low, high = (100 * end for end in gap.interval)
-            cells.append(
-                [
-                    _pair_name(pair),
-                    title_of(data),
-                    encoder,
-                    str(gap.n_seeds),
-                    f"{100 * gap.mean:+.1f}",
-                    f"{low:+.1f} to {high:+.1f}",
-                    _p(gap.p_sentences),
-                    _p(p),
-                    _p(gap.p_seeds),
-                ]
-            )
-    return markdown_table((*headings, "p, sentences", "corrected", "p, seeds"), cells)
+            numbers = (str(gap.n_seeds), f"{100 * gap.mean:+.1f}", f"{low:+.1f} to {high:+.1f}")
+            cells.append([title_of(data), encoder, *numbers, *map(_p, (gap.p_sentences, p, gap.p_seeds))])
+        if cells:
+            tables.append(f"### {_pair_name(pair)}\n\n{markdown_table(headings, cells)}")
+    return "\n\n".join(tables)
 
 
-def overall_table(reported: Reported, rows: Sequence[Row]) -> str:
+def overall_table(gaps: Gaps) -> str:
     """Each pair of settings over all data sets and encoders that have both."""
     cells = []
-    for pair in PAIRS:
-        gaps = [gap.mean for gap in gaps_of(reported, rows, pair).values()]
-        shown = f"{100 * statistics.mean(gaps):+.1f}" if gaps else MISSING
-        better = f"{sum(gap > 0 for gap in gaps)} of {len(gaps)}"
-        cells.append([_pair_name(pair), better, shown, _p(sign_p_value(gaps))])
+    for pair, by_row in gaps.items():
+        means = [gap.mean for gap in by_row.values()]
+        shown = f"{100 * statistics.mean(means):+.1f}" if means else MISSING
+        better = f"{sum(mean > 0 for mean in means)} of {len(means)}"
+        cells.append([_pair_name(pair), better, shown, _p(sign_p_value(means))])
     return markdown_table(("difference", "first is better", "mean, points of F1", "p"), cells)
 
 
@@ -106,7 +100,7 @@ def missing_cells(reported: Reported, rows: Sequence[Row], seeds: Sequence[int])
     ]
 
 
-def _pair_name(pair: tuple[str, str]) -> str:
+def _pair_name(pair: Pair) -> str:
     return " minus ".join(SETTINGS[setting] for setting in pair)
 
 
