@@ -63,6 +63,9 @@ def main() -> None:
     except (UserError, ValueError) as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        told("Stopped. The same command continues.")
+        sys.exit(130)
 
 
 def show(options: argparse.Namespace) -> None:
@@ -81,43 +84,55 @@ def show(options: argparse.Namespace) -> None:
 
 
 def train_missing(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    """Train the cells that are missing. A failed cell is left out, and makes the exit status 1."""
+    """Train the cells that are missing, or print them. A failed cell is left out, and makes the exit status 1."""
     if not options.data or not options.encoder:
         parser.error("name at least one --data NAME=FOLDER and one --encoder REF, or use --table")
     folder = options.prepared or options.results.with_suffix(".data")
     # A terminated benchmark ends its training too, as subprocess does for exceptions.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with locked(options.results), tempfile.TemporaryDirectory() as scratch:
-        sources = named(options.data)
-        sets = {one.name: one for one in (prepared(n, Path(f), folder, options.sentences) for n, f in sources.items())}
+        sources = named(options.data).items()
+        sets = {one.name: one for one in (prepared(name, Path(at), folder, options.sentences) for name, at in sources)}
         encoders = {name: folder_of(ref, Path(scratch) / "encoder") for name, ref in named(options.encoder).items()}
         seeds, rates = tuple(options.seed or SEEDS), tuple(options.rate or RATES)
         grid = Grid(list(sets), list(encoders), seeds, rates, only=options.only)
-        check_same_data(read_results(options.results), sets)
-        failed: list[Cell] = []
-        while True:
-            done = read_results(options.results)
+        done = read_results(options.results)
+        check_same_data(done, sets)
+        if options.plan:
             ready, waiting = grid.missing(done)
-            ready = [cell for cell in ready if cell not in failed]
-            if options.plan:
-                print("\n".join([*map(str, ready), *(f"{cell}: waits for others" for cell in waiting)]))
-                return
-            if not ready:
-                break
-            told(f"{len(ready) + len(waiting)} cells to do: {ready[0]}")
-            try:
-                result = trained(ready[0], grid, sets[ready[0].data], encoders[ready[0].encoder], done, options)
-            except ProcessFailed as error:
-                told(f"{ready[0]} failed: {error}")
-                failed.append(ready[0])
-                continue
-            append_result(options.results, result)
-            told(f"{ready[0]}: F1 {100 * result['f1']:.2f}, {result['process_seconds']:.0f} s in all")
-    for cell in waiting:
-        needs = grid.reference(cell) if grid.reference(cell) not in done else f"all rates with seed {seeds[0]}"
-        told(f"{cell} is left out, because it needs {needs}")
+            print("\n".join([*map(str, ready), *(f"{cell}: waits for others" for cell in waiting)]))
+            return
+        failed = train_cells(grid, sets, encoders, options)
     if failed:
         sys.exit(f"{len(failed)} failed: {'; '.join(map(str, failed))}")
+
+
+def train_cells(
+    grid: Grid, sets: Mapping[str, DataSet], encoders: Mapping[str, Path], options: argparse.Namespace
+) -> list[Cell]:
+    """Train cell after cell. Each can make others ready. Returns the cells that failed."""
+    from tf_tokclf.errors import UserError
+
+    failed: list[Cell] = []
+    while True:
+        done = read_results(options.results)
+        ready, waiting = grid.missing(done)
+        cell = next((cell for cell in ready if cell not in failed), None)
+        if cell is None:
+            break
+        told(f"{len(ready) + len(waiting)} cells to do: {cell}")
+        try:
+            result = trained(cell, grid, sets[cell.data], encoders[cell.encoder], done, options)
+        except (ProcessFailed, UserError) as error:
+            told(f"{cell} failed: {error}")
+            failed.append(cell)
+            continue
+        append_result(options.results, result)
+        told(f"{cell}: F1 {100 * result['f1']:.2f}, {result['process_seconds']:.0f} s in all")
+    for cell in waiting:
+        needs = grid.reference(cell) if grid.reference(cell) not in done else f"all rates with seed {grid.seeds[0]}"
+        told(f"{cell} is left out, because it needs {needs}")
+    return failed
 
 
 def trained(

@@ -28,9 +28,10 @@ def measured_by(command: Sequence[str], environment: Mapping[str, str] | None = 
     """Run a process and return its measurements: the JSON in its last line. Raises ProcessFailed."""
     variables = {**os.environ, "HF_HUB_OFFLINE": "1", **(environment or {})}
     done = subprocess.run(command, capture_output=True, text=True, env=variables)
-    if done.returncode:
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
         raise ProcessFailed(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return json.loads(lines[-1])
 
 
 def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Measured:
