@@ -360,8 +360,8 @@ def test_what_has_no_effect_is_logged_in_one_line_for_each_reason():
     assert [line for line in logged if "no effect" in line or "read as" in line] == [
         "--xla is read as --jit-compile, --adam_beta1 0.8 as --set optimizer.adam_beta1=0.8",
         "--do_train, --do_eval: no effect, because fit trains and then scores the validation and test data",
-        "--torch_compile, --use_ipex: no effect, because it exists only in PyTorch, and TensorFlow graphs are always "
-        "traced",
+        "--torch_compile, --use_ipex: no effect, because this exists only in PyTorch, and TensorFlow always traces "
+        "graphs",
         "--cache_dir: no effect, because HF_HOME is the folder of downloads, and TF_TOKCLF_CACHE the folder of "
         "tokenised data",
     ]

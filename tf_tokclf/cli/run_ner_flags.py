@@ -282,7 +282,7 @@ ROWS: tuple[Row, ...] = (
     _ignored(
         "torch_compile torch_compile_backend torch_compile_mode torchdynamo jit_mode_eval use_ipex use_liger_kernel"
         " liger_kernel_config torch_empty_cache_steps use_cache",
-        "it exists only in PyTorch, and TensorFlow graphs are always traced",
+        "this exists only in PyTorch, and TensorFlow always traces graphs",
     ),
     _ours("gradient_checkpointing"),
     _ours("activation_checkpointing", option="--gradient-checkpointing"),
