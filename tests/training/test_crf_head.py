@@ -128,7 +128,7 @@ def test_a_stopped_run_goes_on_bit_by_bit(
 
 def test_exports_that_only_give_logits_are_announced(run: RunResult, tmp_path: Path, caplog: pytest.LogCaptureFixture):
     export_model(run.run.root, tmp_path / "saved", format="savedmodel", max_sentences=2)
-    assert "the CRF is not part of a savedmodel model: its logits are without the transitions" in caplog.text
+    assert "the CRF is not part of a savedmodel model: its logits do not include the transitions" in caplog.text
     caplog.clear()
     export_model(run.run.root, tmp_path / "onnx", format="onnx", max_sentences=2)
     assert "CRF is not part" not in caplog.text

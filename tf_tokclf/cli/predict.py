@@ -146,8 +146,9 @@ def predict_command(
     """Label SOURCE (a file, or stdin) with MODEL (a run, a model folder, a Hub id or package:NAME/PATH).
 
     There is one output record per input record, in the same order. Input may be compressed (gzip, zstd, xz, bzip2,
-    zip). The score of a span is the lowest probability of the labels of its words; if the model has thresholds
-    (tf-tokclf thresholds), it is the probability of the whole span, and spans that reach their threshold are written.
+    zip). The score of a span is the lowest probability of the labels of its words. If the model has thresholds
+    (tf-tokclf thresholds), the score is the probability of the whole span, and only spans that reach their threshold
+    are written.
 
     \b
     echo "play some jazz by Nina Simone" | tf-tokclf predict runs/quickstart

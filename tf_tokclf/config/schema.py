@@ -638,10 +638,25 @@ class HubConfig(Section, json_schema_extra={HEADING: "Publishing"}):
     model_id: str | None = setting(None, "Repository to publish to, as NAME or OWNER/NAME.", option="--hub-model-id")
     private: bool = setting(False, "Create the repository as private.", option="--hub-private-repo")
     strategy: Literal["end", "every_save", "checkpoint", "all_checkpoints", "best"] = setting(
-        "every_save", "What to push during training (see docs/publishing.md).", option="--hub-strategy"
+        "every_save",
+        "What to push during training.",
+        meanings={
+            "end": "nothing",
+            "every_save": "the weights after each epoch",
+            "best": "the weights of each epoch that is better than all earlier ones",
+            "checkpoint": "as every_save, and the newest checkpoint",
+            "all_checkpoints": "the weights and the checkpoint of every epoch",
+        },
+        option="--hub-strategy",
     )
     backend: Literal["http", "git"] = setting(
-        "http", "How to push.", meanings={"git": "transformers' own PushToHubCallback"}, option="--hub-backend"
+        "http",
+        "How to push.",
+        meanings={
+            "http": "over HTTP, and verify each upload",
+            "git": "with transformers' PushToHubCallback, which verifies nothing",
+        },
+        option="--hub-backend",
     )
     revision: str | None = setting(None, "Branch to push to. It is created if it does not exist.")
     tries: PositiveInt = setting(

@@ -46,7 +46,7 @@ SIZES = (
     Size(math.inf, "large encoders need low rates", 5e-5, layer_decay=0.9, one_rate=2e-5, warmup_ratio=0.1),
 )
 # For encoders that learn slowly: rates that fall from layer to layer leave the lowest of many layers hardly trained.
-SLOW = Size(384, "many small layers need one rate", 2e-4, layer_decay=1.0, one_rate=2e-4, warmup_ratio=0.1)
+SLOW = Size(384, "many small layers need the same rate", 2e-4, layer_decay=1.0, one_rate=2e-4, warmup_ratio=0.1)
 # A learning rate that the user sets is meant for all layers if it is below this share of the rule's rate for the head.
 LOW_RATE = 1 / 3
 BATCH_SIZE, SMALL_BATCH_SIZE, FEW_SENTENCES = 16, 8, 500
@@ -231,7 +231,7 @@ def _rates(config: Config, left: set[str], encoder: Encoder) -> Choice | None:
         if not encoder.can_decay:
             why += ", and its layers are not numbered"
         elif is_low:
-            why = "such a low learning rate is taken as one for all layers"
+            why = "such a low learning rate is used for all layers"
     if (name := "optimizer.learning_rate") in left:
         values[name] = size.one_rate if decay == 1 else size.learning_rate
         words.insert(0, f"learning rate {values[name]:g}")

@@ -114,7 +114,7 @@ def _announce(format: str, quantize: str | None, info: ModelInfo) -> None:
     log.info("writing %s%s", format, f" ({quantize})" if quantize else "")
     # tf-tokclf applies the CRF to the logits of an ONNX model, but does not load the other formats.
     if info.crf is not None and format != "onnx":
-        message = "the CRF is not part of a %s model: its logits are without the transitions, which are in crf.json"
+        message = "the CRF is not part of a %s model: its logits do not include the transitions, which are in crf.json"
         log.warning(message, format)
 
 
