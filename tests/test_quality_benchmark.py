@@ -18,6 +18,7 @@ import pytest
 from scipy.stats import t as student
 from seqeval.metrics import f1_score
 
+from tests.documentation import check_options
 from tests.encoders import make_bert
 from tf_tokclf.encoding.tokenizers import load_tokenizer
 from tf_tokclf.errors import UserError
@@ -192,6 +193,14 @@ def test_published_files_become_three_splits_in_one_form(tmp_path, published):
     # The second call finds the folder.
     (published / "wnut17train.conll").unlink()
     assert part("datasets").prepared("wnut17", published, tmp_path / "prepared", None).fingerprint == data.fingerprint
+
+
+def test_the_commands_that_prepare_a_data_set_parse():
+    datasets = part("datasets")
+
+    for name in datasets.SOURCES:
+        for arguments in datasets.commands_of(name, "SOURCE", name):
+            check_options(("tf-tokclf", *arguments))
 
 
 def test_a_limit_gives_a_data_set_of_another_name(tmp_path, published):

@@ -68,7 +68,7 @@ def page_text(results: Results, reported: Reported, rows: Sequence[Row], seeds: 
         seed=min(seeds),
         arithmetic=" and ".join(used) or "bfloat16",
         dates=" to ".join(dict.fromkeys([*dates[:1], *dates[-1:]])),
-        preparation="\n".join(map(" ".join, commands)),
+        preparation="\n".join([f"mkdir -p {' '.join(names)}", *map(" ".join, commands)]),
         data=" ".join(f"--data {name}={name.upper()}" for name in names),
         encoders=" ".join(f"--encoder {name}=REF" for name in encoders),
         seeds=" ".join(f"--seed {seed}" for seed in seeds),
