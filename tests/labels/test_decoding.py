@@ -61,6 +61,33 @@ def test_a_batch_may_be_of_any_size():
     assert [ids.tolist() for ids in batch] == [viterbi(alone, mask).tolist() for alone in sentences]
 
 
+def finite(chain: Chain) -> Chain:
+    """The same rules as learned transitions, for which all pairs of labels are compared."""
+    return Chain(*(np.maximum(part, -1e9) for part in chain.parts))
+
+
+@pytest.mark.parametrize("scheme", SPAN_SCHEMES)
+def test_rules_are_searched_faster_with_the_result_of_comparing_all_pairs(scheme):
+    labels = ["O", *(label_for(letter, f"T{t}") for t in range(9) for letter in RULES[scheme].letters.values())]
+    rules = Chain.of_rules(labels, scheme)
+    rng = np.random.default_rng(12)
+    # Rounded scores are often equal, and the smaller id must win.
+    sentences = [np.round(np.log(rng.dirichlet(np.ones(len(labels)), size=n))) for n in rng.integers(0, 12, 80)]
+    fast, slow = (viterbi_batch(sentences, chain) for chain in (rules, finite(rules)))
+    assert [ids.tolist() for ids in fast] == [ids.tolist() for ids in slow]
+
+
+def test_any_rules_are_searched_with_the_result_of_comparing_all_pairs():
+    rng = np.random.default_rng(13)
+    for n_labels in (1, 2, 5, 12):
+        for share in (0.1, 0.4, 0.8):
+            parts = [rng.random(shape) < share for shape in ((n_labels,), (n_labels, n_labels), (n_labels,))]
+            rules = Chain(*(np.where(part, 0.0, -np.inf) for part in parts))
+            sentences = [np.log(rng.dirichlet(np.ones(n_labels), size=n)) for n in rng.integers(1, 9, 20)]
+            fast, slow = (viterbi_batch(sentences, chain) for chain in (rules, finite(rules)))
+            assert [ids.tolist() for ids in fast] == [ids.tolist() for ids in slow]
+
+
 def test_keeps_an_argmax_that_is_allowed():
     labels = labels_in(Scheme.IOB2)
     scores = np.log(np.full((3, len(labels)), 0.02))

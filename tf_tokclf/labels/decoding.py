@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from tf_tokclf.labels.allowed_steps import AllowedSteps
 from tf_tokclf.labels.chain import Chain
 from tf_tokclf.labels.label_set import LabelSet
 
@@ -123,15 +124,19 @@ def _viterbi_group(sentences: Sequence[np.ndarray], chain: Chain) -> list[np.nda
     steps, lengths = _padded(sentences)
     n_words, _, n_labels = steps.shape
     start, transitions, end = chain.with_score(_FORBIDDEN)
+    allowed = AllowedSteps.of(chain)
 
     best = steps[:1].sum(axis=0) + start
     came_from = np.zeros((n_words, len(sentences), n_labels), np.int32)
     for word in range(1, n_words):
-        routes = best[:, :, None] + transitions
+        labels, values = allowed.best(best) if allowed else _best_of_all(best, transitions)
+        if allowed and values.min() < _FORBIDDEN / 2:
+            # No allowed sequence ends in one of the labels, so that a forbidden step may be better.
+            labels, values = _best_of_all(best, transitions)
         # Sentences that have already ended keep their scores.
         going_on = (word < lengths)[:, None]
-        came_from[word] = np.where(going_on, routes.argmax(axis=1), np.arange(n_labels))
-        best = np.where(going_on, routes.max(axis=1) + steps[word], best)
+        came_from[word] = np.where(going_on, labels, np.arange(n_labels))
+        best = np.where(going_on, values + steps[word], best)
 
     paths = np.empty((n_words, len(sentences)), np.int64)
     label = (best + end).argmax(axis=1)
@@ -139,6 +144,12 @@ def _viterbi_group(sentences: Sequence[np.ndarray], chain: Chain) -> list[np.nda
         paths[word] = label
         label = came_from[word, np.arange(len(sentences)), label]
     return [paths[:length, i] for i, length in enumerate(lengths.tolist())]
+
+
+def _best_of_all(scores: np.ndarray, transitions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Like `AllowedSteps.best`, over all labels and with the scores of the transitions."""
+    routes = scores[:, :, None] + transitions
+    return routes.argmax(axis=1), routes.max(axis=1)
 
 
 def _marginals_group(sentences: Sequence[np.ndarray], chain: Chain) -> list[np.ndarray]:
