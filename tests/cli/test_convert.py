@@ -43,9 +43,11 @@ def test_plain_text_gets_a_hint_to_its_format_unless_a_line_has_labels(tmp_path:
     (tmp_path / "a.txt").write_text(f"Ada Lovelace lived in London\n{second}\n", encoding="utf-8")
     result = CliRunner().invoke(cli, ["convert", str(tmp_path / "a.txt"), str(tmp_path / "a.jsonl")])
     assert result.exit_code == 2
-    hint = "If the file is plain text, read it as such: --set data.format=text (convert: --from text)."
+    hint = "If the file is plain text, read it as such: --set data.format=text."
     assert (hint in " ".join(result.stderr.split())) == (" O " not in second)
-    again = CliRunner().invoke(cli, ["convert", "--from=text", str(tmp_path / "a.txt"), str(tmp_path / "a.jsonl")])
+    again = CliRunner().invoke(
+        cli, ["convert", "--set=data.format=text", str(tmp_path / "a.txt"), str(tmp_path / "a.jsonl")]
+    )
     assert again.exit_code == 0
 
 

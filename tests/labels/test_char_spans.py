@@ -106,8 +106,11 @@ MISFIT = "Correct it, or set a policy for such spans: --set data.span_policy=exp
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ((4, 10), f"the span LOC 'New Yo' (4 to 10) cuts the words 'New York'. {MISFIT}"),
-        ((5, 6), f"the span LOC 'e' (5 to 6) cuts the words 'New'. {MISFIT}"),
+        (
+            (4, 10),
+            f"the span LOC 'New Yo' (4 to 10) begins or ends inside a word. The whole words are 'New York'. {MISFIT}",
+        ),
+        ((5, 6), f"the span LOC 'e' (5 to 6) begins or ends inside a word. The whole words are 'New'. {MISFIT}"),
         ((3, 12), f"the span LOC ' New York' (3 to 12) has white space at its ends. {MISFIT}"),
         ((0, 3), f"the span LOC 'in ' (0 to 3) has white space at its ends. {MISFIT}"),
         ((2, 4), f"the span LOC '  ' (2 to 4) contains no word. {MISFIT}"),

@@ -148,7 +148,8 @@ class SpanRules:
         words = " ".join(text[slice(*offsets[i])] for i in touched)
         if _trimmed(span, text) != (span.start, span.end):
             return origin.error(f"the span {shown} has white space at its ends.", hint)
-        return origin.error(f"the span {shown} cuts the words {words!r}.", hint)
+        problem = f"the span {shown} begins or ends inside a word. The whole words are {words!r}."
+        return origin.error(problem, hint)
 
     def _surface_error(self, span: CharSpan, text: str, origin: Origin) -> UserError:
         there = text[span.start : span.end]

@@ -124,7 +124,7 @@ TABLE = {
         "a.jsonl",
         b'{"text": "in Paris", "entities": [[3, 5, "LOC"]]}\n',
         {},
-        "line 1: the span LOC 'Pa' (3 to 5) cuts the words 'Paris'. Correct it, or set a policy",
+        "line 1: the span LOC 'Pa' (3 to 5) begins or ends inside a word. The whole words are 'Paris'. Correct it",
     ),
     "span with white space": (
         "a.jsonl",

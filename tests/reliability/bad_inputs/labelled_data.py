@@ -194,7 +194,7 @@ def readers() -> list[Cell]:
     bad(
         "truncated",
         spans([0, 2, "PER"]),
-        "s.jsonl, line 2: the span PER 'Ad' (0 to 2) cuts",
+        "s.jsonl, line 2: the span PER 'Ad' (0 to 2) begins or ends inside a word",
         "set a policy for such spans",
     )
     bad(

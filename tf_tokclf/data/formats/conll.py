@@ -65,7 +65,7 @@ _COLUMNS_SHARE = 0.9
 
 # Names of files that may contain plain text or columns, and how to read them as text.
 _TEXT_SUFFIXES = (".txt", ".text")
-_AS_TEXT = "--set data.format=text (convert: --from text)"
+_AS_TEXT = "--set data.format=text"
 
 Splitter = Callable[[str], list[str]]
 Columns = Sequence[tuple[str, ...]]
@@ -546,7 +546,7 @@ def _check_sentences(path: Path, header: list[str] | None, word: int, blocks: Se
     raise UserError(
         f"there are no blank lines between sentences, but the column {header[found]!r} identifies them.",
         path=path,
-        hint="Read the file as a table: --set data.format=csv (convert: --from csv).",
+        hint="Read the file as a table: --set data.format=csv.",
     )
 
 
@@ -560,7 +560,7 @@ def _check_separator(path: Path, columns: Columns, structure: Structure, data: D
             raise UserError(
                 f"the lines have only one column, with labels after {sign!r}: {columns[0][0]!r}.",
                 path=path,
-                hint=f"Set the separator: --set data.separator='{sign}' (convert: --separator '{sign}'). {WORDS_ALONE}",
+                hint=f"Set the separator: --set data.separator='{sign}'. {WORDS_ALONE}",
             )
 
 

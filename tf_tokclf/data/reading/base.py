@@ -34,7 +34,7 @@ _UTF_8_WITH_MARK = codecs.lookup("utf-8-sig").name
 _UNDECODED = re.compile("[\ud800-\udfff]")
 _BYTES_OF_A_READ = 1 << 20
 _LISTED_AT_MOST = 1000
-SKIP_HINT = "To skip and count unreadable sentences: --set data.on_error=skip (convert: --on-error skip)."
+SKIP_HINT = "To skip and count unreadable sentences: --set data.on_error=skip."
 
 
 class Changes(Counter[str]):
