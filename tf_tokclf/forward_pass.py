@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -51,6 +51,17 @@ class ForwardPass(Protocol):
         input_ids: (rows, width) int32, with padding behind each row. lengths: (rows,) int32. positions: (tokens, 2)
         int32, the row and the column of each token. Raises MemoryError if memory runs out. Several threads may call it
         at once.
+        """
+        ...
+
+
+@runtime_checkable
+class HiddenStates(Protocol):
+    """A forward pass that also returns what the encoder computes below the head. An ONNX file returns only logits."""
+
+    def hidden_states(self, input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """The last hidden states of the encoder at the same positions, (tokens, width) float32. The arguments are those
+        of `ForwardPass`. Only one thread at a time may call it.
         """
         ...
 

@@ -43,3 +43,11 @@ def seeds_in(run: RunDir) -> tuple[int, ...]:
         listed = ()
     seeds = tuple(dict.fromkeys([*listed, *there]))
     return seeds if len(seeds) > 1 else ()
+
+
+def median_seed(run: RunDir) -> int | None:
+    """The seed whose model a folder of several seeds has; None if `seeds.json` does not say it."""
+    try:
+        return int(read_json(run.seeds, hint=_HINT)["median"])
+    except (UserError, OSError, ValueError, TypeError, KeyError):
+        return None

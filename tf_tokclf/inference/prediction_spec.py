@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -149,19 +149,38 @@ class PredictionSpec:
         watcher: Watcher | None = None,
     ) -> PredictionJob:
         """The job that labels the records of a stream. output_format: a result of `format_for`."""
-        unit = self._run.data.offset_unit if self._run else "codepoint"
-        given = {"offset_unit": unit, **self.details, "review": self.review is not None}
-        details = Details(**given, model_name=Path(self.model).name)
         return PredictionJob(
             tagger,
             stream,
-            open_output_format(output_format, stream.format, tagger.labels.scheme, details),
+            open_output_format(output_format, stream.format, tagger.labels.scheme, self.output_details()),
             threshold=self.threshold,
             review_from=self.review,
             look_ahead_words=self.look_ahead,
             shard=shard,
             watcher=watcher,
         )
+
+    def output_details(self) -> Details:
+        """What the output contains."""
+        unit = self._run.data.offset_unit if self._run else "codepoint"
+        given = {"offset_unit": unit, **self.details, "review": self.review is not None}
+        return Details(**given, model_name=Path(self.model).name)
+
+    def labelled_already(
+        self, tagger: Tagger, files: Sequence[str], *, format: str | None = None, with_run: bool = True
+    ) -> set[int]:
+        """The keys of the sentences in these labelled files, and in the data of the model's run if `with_run`.
+
+        format: of the files; None to detect it. Raises UserError if a file cannot be read.
+        """
+        # Imported here, because this reads data sets, and prediction does not.
+        from tf_tokclf.data.labelled_before import keys_of_file, keys_of_run
+
+        keys = keys_of_run(self._run) if with_run and self._run else set()
+        splitting = self.word_splitting or tagger.info.word_splitting
+        given = DataConfig(**{"word_splitting": splitting, **({"format": format} if format else {})})
+        task = self._run.task if self._run else Task.NER
+        return keys.union(*(keys_of_file(file, given, self._run, task=task) for file in files))
 
     def settings(self, tagger: Tagger) -> dict[str, Any]:
         """The options, by name."""

@@ -17,7 +17,7 @@ from tf_tokclf.encoding.encoder import Encoder, Windows
 from tf_tokclf.encoding.model_folders import reference_text
 from tf_tokclf.encoding.model_info import ModelInfo
 from tf_tokclf.errors import UserError
-from tf_tokclf.forward_pass import ForwardPass, Replaced
+from tf_tokclf.forward_pass import ForwardPass, HiddenStates, Replaced
 from tf_tokclf.inference.engines import open_model
 from tf_tokclf.inference.entities import (
     Entities,
@@ -30,7 +30,7 @@ from tf_tokclf.inference.entities import (
 from tf_tokclf.inference.look_ahead import LOOK_AHEAD_WORDS, look_ahead
 from tf_tokclf.inference.prefetch import in_thread
 from tf_tokclf.inference.thresholding import Thresholding
-from tf_tokclf.inference.word_scores import score_windows
+from tf_tokclf.inference.word_scores import PaddedRows, batches_of_rows, score_windows
 from tf_tokclf.labels.chain import Chain
 from tf_tokclf.labels.decoding import decode, log_marginals
 from tf_tokclf.labels.label_set import LabelSet
@@ -346,6 +346,38 @@ class Tagger:
         scored = ((block, score(block)) for block in (in_thread(prepared) if overlap else prepared))
         for block, scores in in_thread(scored) if overlap else scored:
             yield self._decoded(block, scores)
+
+    @property
+    def has_hidden_states(self) -> bool:
+        """Whether `sentence_vectors` is possible."""
+        return isinstance(self.forward_pass, HiddenStates)
+
+    def sentence_vectors(self, sentences: Sequence[Sentence]) -> np.ndarray:
+        """(sentences, width) float32: the mean of the encoder's last hidden states over the subword tokens of each
+        sentence, without special tokens; zeros for sentences of which the model sees no token.
+
+        Each sentence is read alone. Raises ValueError unless `has_hidden_states`.
+        """
+        encoder, facts = self.forward_pass, self.forward_pass.facts
+        if not isinstance(encoder, HiddenStates):
+            raise ValueError(f"{facts.engine} returns no hidden states")
+        # With names of documents that are all different, no sentence is the context of another.
+        windows = self._encoder.windows([s.words for s in sentences], [str(i) for i in range(len(sentences))])
+        sums: np.ndarray | None = None
+        n_tokens = np.zeros(len(sentences), np.int64)
+        for rows in batches_of_rows(windows, self.batch_size, facts):
+            pad_id, longest = self.tokenizer.pad_token_id or 0, self.info.reading.max_length
+            batch = PaddedRows.of(windows, rows, facts, pad_id, longest)
+            chosen = batch.word >= 0
+            states = encoder.hidden_states(batch.input_ids, batch.lengths, batch.positions(chosen))
+            if sums is None:
+                sums = np.zeros((len(sentences), states.shape[1]), np.float32)
+            of_sentence = windows.sentence[batch.rows][batch.row[chosen]]
+            np.add.at(sums, of_sentence, states)
+            np.add.at(n_tokens, of_sentence, 1)
+        if sums is None:
+            return np.zeros((len(sentences), 1), np.float32)
+        return sums / np.maximum(n_tokens, 1)[:, None].astype(np.float32)
 
     def _prepared(self, sentences: list[Sentence], begin: int, end: int) -> Block:
         windows = self._encoder.windows([s.words for s in sentences], [s.document for s in sentences])

@@ -46,20 +46,55 @@ def score_windows(
     the token with the highest probability. longest: the longest row that the model reads, where its table of positions
     may end.
     """
-    facts = forward.facts
-    equal_lengths = facts.needs_equal_lengths
-    order = np.argsort(-windows.lengths, kind="stable")
-    size = _windows_a_pass(batch_size, len(order), facts)
-    groups = np.split(order, np.flatnonzero(np.diff(windows.lengths[order])) + 1) if equal_lengths else [order]
-    batches = (group[begin : begin + size] for group in groups for begin in range(0, len(group), size))
 
     def score(rows: np.ndarray) -> WordScores:
-        width = int(windows.lengths[rows].max())
-        if not equal_lengths:
-            width = min(-(-width // facts.width_multiple) * facts.width_multiple, longest)
-        return _score_batch(forward, windows, rows, width, pad_id, aggregation)
+        return _score_batch(forward, PaddedRows.of(windows, rows, forward.facts, pad_id, longest), aggregation)
 
-    return side_by_side(score, batches, facts.lanes)
+    return side_by_side(score, batches_of_rows(windows, batch_size, forward.facts), forward.facts.lanes)
+
+
+def batches_of_rows(windows: Windows, batch_size: int | None, facts: PassFacts) -> Iterator[np.ndarray]:
+    """The numbers of the windows of each batch. The arguments are those of `score_windows`."""
+    order = np.argsort(-windows.lengths, kind="stable")
+    size = _windows_a_pass(batch_size, len(order), facts)
+    is_border = np.diff(windows.lengths[order]) if facts.needs_equal_lengths else np.zeros(max(len(order) - 1, 0))
+    for group in np.split(order, np.flatnonzero(is_border) + 1):
+        yield from (group[begin : begin + size] for begin in range(0, len(group), size))
+
+
+@dataclass(frozen=True)
+class PaddedRows:
+    """A batch of windows.
+
+    rows: (rows,) their numbers. input_ids: (rows, width) int32. lengths: (rows,) int32. For each token, row, column:
+    (tokens,) its place in the batch. word: (tokens,) as in `Windows`.
+    """
+
+    windows: Windows
+    rows: np.ndarray
+    input_ids: np.ndarray
+    lengths: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    word: np.ndarray
+
+    @classmethod
+    def of(cls, windows: Windows, rows: np.ndarray, facts: PassFacts, pad_id: int, longest: int) -> PaddedRows:
+        """The windows with these numbers. The other arguments are those of `score_windows`."""
+        lengths = windows.lengths[rows]
+        width = int(lengths.max())
+        if not facts.needs_equal_lengths:
+            width = min(-(-width // facts.width_multiple) * facts.width_multiple, longest)
+        source = ranges(windows.starts[rows], lengths)
+        row = np.repeat(np.arange(len(rows)), lengths)
+        column = ranges(np.zeros(len(rows), dtype=np.int64), lengths)
+        input_ids = np.full((len(rows), width), pad_id, dtype=np.int32)
+        input_ids[row, column] = windows.input_ids[source]
+        return cls(windows, rows, input_ids, lengths.astype(np.int32), row, column, windows.word[source])
+
+    def positions(self, chosen: np.ndarray) -> np.ndarray:
+        """(chosen tokens, 2) int32, the row and the column of the tokens for which `chosen` (tokens,) is True."""
+        return np.stack([self.row[chosen], self.column[chosen]], axis=1).astype(np.int32)
 
 
 def _windows_a_pass(batch_size: int | None, n_windows: int, facts: PassFacts) -> int:
@@ -69,25 +104,16 @@ def _windows_a_pass(batch_size: int | None, n_windows: int, facts: PassFacts) ->
     return max(min(batch_size, -(-n_windows // facts.most_lanes)), 1)
 
 
-def _score_batch(
-    forward: ForwardPass, windows: Windows, rows: np.ndarray, width: int, pad_id: int, aggregation: str
-) -> WordScores:
-    lengths = windows.lengths[rows]
-    source = ranges(windows.starts[rows], lengths)
-    row = np.repeat(np.arange(len(rows)), lengths)
-    column = ranges(np.zeros(len(rows), dtype=np.int64), lengths)
-    input_ids = np.full((len(rows), width), pad_id, dtype=np.int32)
-    input_ids[row, column] = windows.input_ids[source]
-    word = windows.word[source]
-    firsts = first_piece_mask(word, np.concatenate([[0], np.cumsum(lengths)]))
-    chosen = firsts if aggregation == "first" else word >= 0
-    positions = np.stack([row[chosen], column[chosen]], axis=1).astype(np.int32)
+def _score_batch(forward: ForwardPass, batch: PaddedRows, aggregation: str) -> WordScores:
+    firsts = first_piece_mask(batch.word, np.concatenate([[0], np.cumsum(batch.lengths)]))
+    chosen = firsts if aggregation == "first" else batch.word >= 0
     try:
-        scores = np.asarray(forward(input_ids, lengths.astype(np.int32), positions))
+        scores = np.asarray(forward(batch.input_ids, batch.lengths, batch.positions(chosen)))
     except MemoryError as error:
+        n_rows, width = batch.input_ids.shape
         raise JobError(
-            f"out of memory with {counted(len(rows), 'window')} of {counted(width, 'subword token')} at once. Try "
-            f"--per-device-eval-batch-size {max(len(rows) // 2, 1)}, which does not change the labels, or a model that "
+            f"out of memory with {counted(n_rows, 'window')} of {counted(width, 'subword token')} at once. Try "
+            f"--per-device-eval-batch-size {max(n_rows // 2, 1)}, which does not change the labels, or a model that "
             f"was trained with shorter windows (alignment.max_length {max(width // 2, 32)})."
         ) from error
     if np.isnan(scores).any():
@@ -98,7 +124,7 @@ def _score_batch(
         raise UserError("The model's output is NaN.", hint=hint)
     if aggregation != "first" and len(scores):
         scores = _aggregate(scores, np.flatnonzero(firsts[chosen]), aggregation)
-    return WordScores(windows.sentence[rows][row[firsts]], word[firsts], scores)
+    return WordScores(batch.windows.sentence[batch.rows][batch.row[firsts]], batch.word[firsts], scores)
 
 
 def _aggregate(log_probabilities: np.ndarray, starts: np.ndarray, aggregation: str) -> np.ndarray:

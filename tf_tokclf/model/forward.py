@@ -33,12 +33,21 @@ ROWS_ON_CPU = 4, 16
 ROWS_ON_GPU = 32, 32
 
 
+# input_ids, lengths and positions of `ForwardPass`.
+_SIGNATURE = (
+    tf.TensorSpec((None, None), tf.int32),
+    tf.TensorSpec((None,), tf.int32),
+    tf.TensorSpec((None, 2), tf.int32),
+)
+
+
 class TensorFlowPass:
     """The forward pass of a Keras model."""
 
     def __init__(self, model: keras.Model) -> None:
         self.model = model
         self._forward = forward_function(model)
+        self._hidden: Callable[[np.ndarray, np.ndarray, np.ndarray], tf.Tensor] | None = None
         on_gpu = has_gpu()
         self.facts = PassFacts(
             engine=f"tensorflow {tf.__version__}",
@@ -65,6 +74,16 @@ class TensorFlowPass:
         except tf.errors.ResourceExhaustedError as error:
             raise MemoryError from error
 
+    def hidden_states(self, input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """As `HiddenStates`."""
+        if self._hidden is None:
+            self._hidden = hidden_state_function(self.model)
+        try:
+            states: np.ndarray = self._hidden(input_ids, lengths, positions).numpy()
+        except tf.errors.ResourceExhaustedError as error:
+            raise MemoryError from error
+        return states
+
 
 def piece_logits(
     model: keras.Model, input_ids: tf.Tensor, attention_mask: tf.Tensor, *, training: bool, padded: bool = False
@@ -84,14 +103,7 @@ def forward_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray, np
     no gradients.
     """
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec((None, None), tf.int32),
-            tf.TensorSpec((None,), tf.int32),
-            tf.TensorSpec((None, 2), tf.int32),
-        ],
-        autograph=architecture_of(model).needs_autograph,
-    )
+    @tf.function(input_signature=_SIGNATURE, autograph=architecture_of(model).needs_autograph)
     def forward(input_ids: tf.Tensor, lengths: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         mask = tf.sequence_mask(lengths, tf.shape(input_ids)[1], dtype=tf.int32)
         # This runs while the function is traced. Without it, TensorFlow would keep every model that was loaded.
@@ -100,3 +112,19 @@ def forward_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray, np
         return tf.nn.log_softmax(tf.cast(tf.gather_nd(logits, positions), tf.float32))
 
     return forward
+
+
+def hidden_state_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray, np.ndarray], tf.Tensor]:
+    """A function like `forward_function`, for the last hidden states (tokens, width) float32 of the encoder."""
+    # Every class of transformers names its encoder so. Those of this project return the states without a wrapper.
+    encoder = getattr(model, model.base_model_prefix)
+
+    @tf.function(input_signature=_SIGNATURE, autograph=architecture_of(model).needs_autograph)
+    def hidden(input_ids: tf.Tensor, lengths: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+        mask = tf.sequence_mask(lengths, tf.shape(input_ids)[1], dtype=tf.int32)
+        with traced_gradients_forgotten():
+            output = encoder(input_ids=input_ids, attention_mask=mask, training=False)
+        states = output if isinstance(output, tf.Tensor) else output[0]
+        return tf.cast(tf.gather_nd(states, positions), tf.float32)
+
+    return hidden

@@ -23,13 +23,14 @@ class Record:
     """A record of the input.
 
     source: the record in the representation of its format. sentence: the sentence to label; it can have no words.
-    problem: why the record could not be read.
+    problem: why the record could not be read. selection: why `select` chose the record, for the output.
     """
 
     origin: Origin
     source: Any
     sentence: Sentence
     problem: str | None = None
+    selection: Mapping[str, Any] | None = None
 
 
 class SettingError(UserError):

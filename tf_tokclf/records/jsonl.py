@@ -21,6 +21,7 @@ from tf_tokclf.labels.tagged_sentence import TaggedSentence
 from tf_tokclf.labels.word_splitting import text_sentence
 from tf_tokclf.records.base import SAMPLED_LINES, Details, Frame, Lines, Record, document_of, opened_on_sample, words_of
 from tf_tokclf.records.prediction_fields import (
+    SELECTION_COLUMN,
     SENTENCE_COLUMNS,
     TOP_COLUMN,
     added_names,
@@ -141,7 +142,7 @@ class EnrichedJson(Lines):
     def __init__(self, source: JsonRecords, details: Details) -> None:
         self._source = source
         self._details = details
-        self._names = added_names((*SENTENCE_COLUMNS, TOP_COLUMN), source.predicted_names)
+        self._names = added_names((*SENTENCE_COLUMNS, TOP_COLUMN, SELECTION_COLUMN), source.predicted_names)
         super().__init__(lambda record, tagged: json_line(self._record(record, tagged)))
 
     def _record(self, record: Record, tagged: TaggedSentence) -> Mapping[str, Any]:
@@ -152,7 +153,10 @@ class EnrichedJson(Lines):
             own = {"line": source_text.rstrip("\r\n")}
         if record.problem:
             return {**own, "error": record.problem}
-        fields = {self._names[name]: value for name, value in prediction_fields(tagged, self._details).items()}
+        added = prediction_fields(tagged, self._details)
+        if record.selection is not None:
+            added[SELECTION_COLUMN] = record.selection
+        fields = {self._names[name]: value for name, value in added.items()}
         if taken := [name for name in fields if name in own]:
             problem = f"the record already has a field {taken[0]!r}, unlike the records before it."
             raise record.origin.error(problem, "Rename the field in all records.")
@@ -173,6 +177,8 @@ def json_record(record: Record, tagged: TaggedSentence, details: Details) -> dic
     line["spans"] = span_records(tagged, details)
     if details.top_k:
         line["top"] = top_labels(tagged, details.top_k)
+    if record.selection is not None:
+        line["selection"] = record.selection
     if record.problem:
         line["error"] = record.problem
     return line

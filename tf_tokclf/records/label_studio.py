@@ -42,6 +42,10 @@ class LabelStudio(Lines):
             for span in spans
         ]
         prediction = {"model_version": self._details.model_name, "result": result}
+        if record.selection is not None and "score" in record.selection:
+            # Label Studio can sort tasks by this number.
+            prediction["score"] = record.selection["score"]
         unit = self._details.offset_unit
-        meta = {} if unit == "codepoint" else {"meta": {"offset_unit": unit}}
-        return json_line({"data": {"text": text}, "predictions": [prediction], **meta}).rstrip("\n")
+        meta = {**({} if unit == "codepoint" else {"offset_unit": unit}), **(record.selection or {})}
+        task = {"data": {"text": text}, "predictions": [prediction], **({"meta": meta} if meta else {})}
+        return json_line(task).rstrip("\n")

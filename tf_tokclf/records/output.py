@@ -5,7 +5,8 @@ A format encodes blocks of records. The file consists of a head, the blocks, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,5 +114,12 @@ def open_output_format(name: str, source: RecordFormat, scheme: Scheme, details:
         return LabelStudio(details)
     if name in _TOOLS and (write := formats_by_name()[name].write):
         writing = Writing(Task.NER, scheme, (), offset_unit=details.offset_unit)
-        return Lines(lambda record, tagged: "".join(write([labelled_sentence(tagged)], writing)))
+        return Lines(
+            lambda record, tagged: _with_meta("".join(write([labelled_sentence(tagged)], writing)), record.selection)
+        )
     raise UserError(f"there is no output format {name!r}.", hint=f"Choose one of {', '.join(OUTPUT_FORMATS)}.")
+
+
+def _with_meta(line: str, meta: Mapping[str, Any] | None) -> str:
+    """A line of JSON with the field `meta`, which Prodigy and doccano show beside a text."""
+    return line if meta is None else json_line({**json.loads(line), "meta": meta})

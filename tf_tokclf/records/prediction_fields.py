@@ -18,6 +18,7 @@ WORD_COLUMNS = ("predicted_label", "predicted_score")
 
 
 TOP_COLUMN = "predicted_top"
+SELECTION_COLUMN = "predicted_selection"
 
 
 def added_names(wanted: Sequence[str], taken: Collection[str]) -> dict[str, str]:

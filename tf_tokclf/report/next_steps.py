@@ -315,6 +315,22 @@ def after_redact(source: str, arguments: Sequence[str], output: Path | None, map
         yield Step("Restore the original", ours("redact", "--restore", map_path, output, "-o", back))
 
 
+def after_select(source: str, arguments: Sequence[str], output: Path | None, format: str) -> Iterator[Step]:
+    """`select` chose sentences to label. arguments: its own, without the output file and its format."""
+    if source == "-" or not Path(source).is_file():
+        return
+    if output is None:
+        new = free_path(_beside(Path(source), "selected", ".jsonl"))
+        yield Step("Write the sentences to a file", ours("select", *arguments, "-o", new))
+    elif format == "label-studio":
+        labelled = free_path(_beside(Path(source), "labelled", ".conll"))
+        yield Step("Convert the tasks when they are labelled and exported", ours("convert", "export.json", labelled))
+    else:
+        tasks = free_path(_beside(Path(source), "label-studio", ".json"))
+        words = ours("select", *arguments, "--output-format", "label-studio", "-o", tasks)
+        yield Step("Write tasks for Label Studio, where you can correct the predictions", words)
+
+
 def _beside(source: Path, addition: str, suffix: str | None = None) -> Path:
     """A name in the current folder for a file made from `source`."""
     plain = name_without_compression(source)
