@@ -158,3 +158,25 @@ def test_real_documents_are_predicted_word_by_word(
         tagged = list(tagger_for(model, tiny_bert, overlap=overlap).tag(texts))
         assert [len(t.labels) for t in tagged] == [len(s) for s in texts]
         assert sum(t.n_truncated for t in tagged) == 0
+
+
+def test_vectors_of_sentences_are_means_over_their_subword_tokens(model: keras.Model, tiny_bert: Path):
+    sentences = [*sentences_of([1, 4, 0, 9]), Sentence(())]
+    tagger = tagger_for(model, tiny_bert, context_sentences=1)
+    vectors = tagger.sentence_vectors(sentences)
+    for sentence, vector in zip(sentences, vectors):
+        if not sentence.words:
+            assert not vector.any()
+            continue
+        ids = np.array(load_tokenizer(tiny_bert)(list(sentence.words), is_split_into_words=True)["input_ids"])
+        (states,) = model.bert(ids[None], training=False)[0].numpy()
+        np.testing.assert_allclose(vector, states[1:-1].mean(axis=0), atol=1e-5)
+
+
+def test_vectors_of_long_sentences_count_each_subword_token_once(model: keras.Model, tiny_bert: Path):
+    tagger = tagger_for(model, tiny_bert, max_length=16, overlap=2)
+    (one,) = tagger.sentence_vectors([Sentence(("ada",) * 40)])
+    together = tagger.sentence_vectors([Sentence(("ada",) * 40), Sentence(("oslo", "x"))])
+    np.testing.assert_allclose(together[0], one, atol=1e-5)
+    # Each of three windows of about 14 equal words has about the same states.
+    assert np.abs(one).mean() == pytest.approx(np.abs(tagger.sentence_vectors([Sentence(("ada",) * 13)])).mean(), 0.1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,7 @@ def _types_in(ctx: click.Context, parameter: click.Parameter, text: str | None) 
     show_default=True,
     help="How uncertain the model is about its least certain word. margin: how close the two most probable labels are; "
     "entropy: of all labels; least-confidence: 1 minus the highest probability; disagreement: between the runs of "
-    "fit --seeds. random: draw sentences at random.",
+    "several seeds (fit: --seeds). random: draw sentences at random.",
 )
 @click.option(
     "--types",
@@ -183,14 +184,15 @@ def select_command(
     with status("loading the model"):
         tagger = spec.tagger()
         stream = spec.open(tagger, source)
-    writer = open_selected_format(format, stream.format, tagger.labels.scheme, spec.output_details())
-    log.info("%s", stream)
-    with status("reading what is labelled already"):
-        labelled = spec.labelled_already(
-            tagger, options["excluded"], format=options["exclude_format"], with_run=not options["keep_run_data"]
-        )
-    with RecordProgress() as progress:
-        done = select(spec, wanted, tagger, stream, labelled=labelled, watcher=progress)
+    with closing(stream):
+        writer = open_selected_format(format, stream.format, tagger.labels.scheme, spec.output_details())
+        log.info("%s", stream)
+        with status("reading what is labelled already"):
+            labelled = spec.labelled_already(
+                tagger, options["excluded"], format=options["exclude_format"], with_run=not options["keep_run_data"]
+            )
+        with RecordProgress() as progress:
+            done = select(spec, wanted, tagger, stream, labelled=labelled, watcher=progress)
     write_selected(done.records, writer, output)
     _summarise(done, wanted)
     _show_next(ctx, format)
@@ -251,9 +253,9 @@ def _summarise(done: Selected, wanted: Wanted) -> None:
     log.info("selected %s from %s%s", chosen, counted(done.n_read, "sentence"), shown)
     if done.n_problems:
         log.warning("%s could not be read and were left out", counted(done.n_problems, "record"))
-    if wanted.number is not None and len(done.records) < wanted.number:
-        asked, n = counted(wanted.number, "sentence"), counted(len(done.records), "different sentence")
-        log.warning("--number asks for %s, but only %s could be selected. All of them were", asked, n)
+    if done.is_all:
+        asked = f"--number {wanted.number}" if wanted.number is not None else f"--budget-words {wanted.budget_words}"
+        log.warning("fewer sentences are left than %s asks for, so all of them were selected", asked)
 
 
 def _show_next(ctx: click.Context, format: str) -> None:

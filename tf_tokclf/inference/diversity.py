@@ -45,7 +45,8 @@ def diverse(vectors: Any, weights: np.ndarray, n: int, *, seed: int) -> list[int
     n_clusters = min(n, _n_different(rows))
     if n_clusters < 1:
         return []
-    clusters = MiniBatchKMeans(n_clusters, random_state=seed, n_init=1)
+    # Small clusters are wanted too, so none is given up for another random centre.
+    clusters = MiniBatchKMeans(n_clusters, random_state=seed, n_init=3, reassignment_ratio=0)
     clusters.fit(rows, sample_weight=np.maximum(weights, _LEAST_WEIGHT))
     distances = clusters.transform(rows)
     own = distances[np.arange(len(weights)), clusters.labels_]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence, Set
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,6 +65,12 @@ class Wanted:
             return "none"
         return "embeddings" if tagger.has_hidden_states else "words"
 
+    def exceeds(self, chosen: Sequence[Candidate]) -> bool:
+        """Whether more is wanted than these candidates."""
+        if self.number is not None:
+            return len(chosen) < self.number
+        return sum(one.n_words for one in chosen) < (self.budget_words or 0)
+
     def best(self, diversity: str) -> BestCandidates:
         """An empty collection of candidates, of the size that this needs."""
         if self.number is not None:
@@ -79,10 +84,12 @@ class Selected:
     """The selected sentences, best first, and what was read.
 
     n_read: sentences with words. n_labelled: those that are labelled already. n_too_long: those with more words than
-    the budget. n_problems: records that could not be read.
+    the budget. n_problems: records that could not be read. is_all: whether more was wanted than there is, so that all
+    sentences that are left were selected.
     """
 
     records: tuple[PredictedRecord, ...]
+    is_all: bool
     n_read: int
     n_labelled: int
     n_too_long: int
@@ -106,7 +113,7 @@ class Committee:
         seeds = seeds_in(run)
         if not seeds:
             problem = "--strategy disagreement compares the runs of several seeds, but this is a single run or model."
-            hint = "Name the folder of a run that was trained with fit --seeds 1,2,3, or choose another strategy."
+            hint = "Train one with tf-tokclf fit --seeds 1,2,3, or choose another strategy."
             raise UserError(problem, path=spec.model, hint=hint)
         own = median_seed(run)
         options = {**spec.loading, "thresholds": False}
@@ -133,7 +140,7 @@ def select(
     labelled: Set[int] = frozenset(),
     watcher: Watcher | None = None,
 ) -> Selected:
-    """Select sentences of `stream`, which is read once and closed.
+    """Select sentences of `stream`, which is read once.
 
     labelled: the keys (`sentence_key`) of sentences that are labelled already. Raises UserError if no sentence is left,
     or if the model cannot answer what is wanted.
@@ -141,13 +148,12 @@ def select(
     questions = questions_of(wanted, tagger)
     diversity = wanted.diversity_with(tagger)
     reading = _Reading(wanted, labelled, wanted.best(diversity))
-    with closing(stream):
-        job = spec.job(tagger, stream, "jsonl", watcher=watcher)
-        if wanted.strategy == "random":
-            reading.read_unlabelled(job)
-        else:
-            committee = Committee.of(spec, tagger) if wanted.strategy == "disagreement" else None
-            reading.read(job, questions, committee)
+    job = spec.job(tagger, stream, "jsonl", watcher=watcher)
+    if wanted.strategy == "random":
+        reading.read_unlabelled(job)
+    else:
+        committee = Committee.of(spec, tagger) if wanted.strategy == "disagreement" else None
+        reading.read(job, questions, committee)
     reading.check_some_left(stream.place)
     candidates = reading.best.ranked()
     chosen = _chosen(candidates, wanted, diversity, tagger)
@@ -156,7 +162,10 @@ def select(
         (replace(one.record, selection=_selection(rank, one, wanted)), tagged)
         for rank, (one, tagged) in enumerate(zip(chosen, labels, strict=True), 1)
     )
-    return Selected(records, reading.n_read, reading.n_labelled, reading.n_too_long, reading.progress.n_problems)
+    is_all = len(chosen) == len(candidates) and wanted.exceeds(chosen)
+    return Selected(
+        records, is_all, reading.n_read, reading.n_labelled, reading.n_too_long, reading.progress.n_problems
+    )
 
 
 def questions_of(wanted: Wanted, tagger: Tagger) -> Questions:
@@ -300,6 +309,7 @@ def _labelled(chosen: Sequence[Candidate], tagger: Tagger) -> list[TaggedSentenc
 
 def _selection(rank: int, candidate: Candidate, wanted: Wanted) -> dict[str, Any]:
     """Why a sentence was selected, for the output."""
-    doubt = candidate.doubt
-    why = {"reason": "drawn at random"} if doubt is None else {"score": round(doubt.score, 6), "reason": doubt.reason}
+    why: dict[str, Any] = {"reason": "drawn at random"}
+    if candidate.doubt is not None:
+        why = {"uncertainty": round(candidate.doubt.score, 6), "reason": candidate.doubt.reason}
     return {"rank": rank, "strategy": wanted.strategy, **why, "place": str(candidate.record.origin)}

@@ -42,9 +42,9 @@ class LabelStudio(Lines):
             for span in spans
         ]
         prediction = {"model_version": self._details.model_name, "result": result}
-        if record.selection is not None and "score" in record.selection:
-            # Label Studio can sort tasks by this number.
-            prediction["score"] = record.selection["score"]
+        if record.selection is not None and "uncertainty" in record.selection:
+            # Its uncertainty sampling shows the tasks with the lowest scores first.
+            prediction["score"] = round(1 - record.selection["uncertainty"], 6)
         unit = self._details.offset_unit
         meta = {**({} if unit == "codepoint" else {"offset_unit": unit}), **(record.selection or {})}
         task = {"data": {"text": text}, "predictions": [prediction], **({"meta": meta} if meta else {})}
