@@ -84,3 +84,17 @@ def test_memory_that_runs_out_has_pythons_own_name(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(forward, "_forward", full)
     with pytest.raises(MemoryError):
         forward(np.zeros((1, 3), np.int32), np.array([3], np.int32), np.zeros((1, 2), np.int32))
+
+
+@pytest.mark.parametrize("name", ["albert", "bert", "modernbert"])
+def test_the_head_turns_hidden_states_into_scores(name: str):
+    model = load_classifier(REFERENCE_MODELS / name, precision=Precision("float32", "test"))
+    passes = TensorFlowPass(model)
+    rng = np.random.default_rng(4)
+    batch = rng.integers(6, 40, (3, 12)).astype(np.int32), np.array([12, 7, 9], np.int32)
+    positions = np.array([[0, 0], [0, 11], [1, 6], [2, 3]], np.int32)
+    states = tf.constant(passes.hidden_states(*batch, positions))
+    if name == "modernbert":
+        states = model.head(states)
+    expected = tf.nn.log_softmax(model.classifier(states))
+    np.testing.assert_allclose(passes(*batch, positions), expected, atol=1e-5)
