@@ -204,7 +204,7 @@ def draw(train: Split, data: DataConfig, names: Sequence[str], *, standard: Mapp
     check_installed("drawing sentences", "pyarrow", extra="arrow")
     fractions = {name: _fraction(data, name) for name in DRAWN if name in names}
     by, members = _members(train, data, len(fractions))
-    counts = _type_counts(train, members, standard or {})
+    counts = type_counts(train, members, standard or {})
     sizes = np.bincount(members)
     units = [Unit(int(size), count) for size, count in zip(sizes, counts)]
     n_all = len(train)
@@ -230,7 +230,7 @@ def _fraction(data: DataConfig, name: str) -> float:
 
 def _members(train: Split, data: DataConfig, n_parts: int) -> tuple[_Unit, np.ndarray]:
     """What stays whole, and the unit (from 0) to which each sentence belongs."""
-    documents = None if data.split_by == "sentence" else _documents(train)
+    documents = None if data.split_by == "sentence" else documents_of(train)
     hint = "Draw single sentences with --set data.split_by=sentence."
     if documents is not None:
         n_documents = len(np.unique(documents))
@@ -246,12 +246,12 @@ def _members(train: Split, data: DataConfig, n_parts: int) -> tuple[_Unit, np.nd
         problem = f"{counted(len(train), 'sentence')} cannot be divided into {n_parts + 1} splits."
         hint = "Add sentences, or name the other splits with --set data.validation_file=FILE --set data.test_file=FILE."
         raise UserError(problem, path=train.place, hint=hint)
-    equal = _numbered(_digests(train))
+    equal = numbered(digests(train))
     # With hardly any different sentences, equal ones have to be divided.
     return "sentence", equal if len(np.unique(equal)) > n_parts else np.arange(len(train))
 
 
-def _documents(train: Split) -> np.ndarray | None:
+def documents_of(train: Split) -> np.ndarray | None:
     """The document of each sentence, as numbers from 0. None if no sentence has a document.
 
     The sentences before the first document of a file are a document, because files often mark only borders between
@@ -269,23 +269,23 @@ def _documents(train: Split) -> np.ndarray | None:
                 begun.add(path)
             yield i if name is None and path in begun else (path, name)
 
-    return _numbered(keys())
+    return numbered(keys())
 
 
-def _numbered(keys: Iterable[Hashable]) -> np.ndarray:
+def numbered(keys: Iterable[Hashable]) -> np.ndarray:
     """Number equal keys alike, from 0 in the order of their first occurrence."""
     numbers: dict[Hashable, int] = {}
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
 
 
-def _digests(train: Split) -> Iterator[bytes]:
+def digests(train: Split) -> Iterator[bytes]:
     """A hash of the words of each sentence."""
     for batch in train.table.select(["words"]).to_batches():
         for words in batch.column("words").to_pylist():
             yield hashlib.blake2b("\0".join(words or ()).encode(), digest_size=16).digest()
 
 
-def _type_counts(train: Split, members: np.ndarray, standard: Mapping[str, str]) -> list[Counter[str]]:
+def type_counts(train: Split, members: np.ndarray, standard: Mapping[str, str]) -> list[Counter[str]]:
     """The number of spans of each type in each unit. For labels without prefixes, the number of words."""
     counts: list[Counter[str]] = [Counter() for _ in range(int(members.max()) + 1)]
     if not train.has_labels:
@@ -310,7 +310,7 @@ def _type_counts(train: Split, members: np.ndarray, standard: Mapping[str, str])
 
 
 def _n_repeated(train: Split, masks: Mapping[str, np.ndarray]) -> dict[str, int]:
-    words = _numbered(_digests(train))
+    words = numbered(digests(train))
     rest = ~np.logical_or.reduce(list(masks.values()))
     left = np.unique(words[rest])
     return {name: int(np.isin(words[mask], left).sum()) for name, mask in masks.items()}
