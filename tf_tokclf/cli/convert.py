@@ -18,8 +18,20 @@ _SCHEMES = click.Choice(["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"
 
 @click.command("convert", cls=UnderscoreCommand)
 @click.argument("source", metavar="IN")
-@click.argument("out", metavar="OUT", type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("out", metavar="[OUT]", required=False, type=click.Path(path_type=Path, allow_dash=True))
 @data_options(
+    click.option(
+        "--output",
+        "-o",
+        type=click.Path(path_type=Path, allow_dash=True),
+        help="Write to this file or folder. The same as OUT.",
+    ),
+    click.option(
+        "--corrections",
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Apply the accepted corrections of label-issues. OUT then has the format of IN, unless --to is given.",
+    ),
     "data.format",
     click.option(
         "--to", "to_format", help="Format of OUT. Give an unknown name to list all.  [default: inferred from its name]"
@@ -35,7 +47,7 @@ _SCHEMES = click.Choice(["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"
     "data.sentence_column_name",
     "data.layer",
     "data.separator",
-    click.option("--to-separator", default="tab", show_default=True, help="Column separator of OUT."),
+    click.option("--to-separator", help="Column separator of OUT.  [default: tab; with --corrections, that of IN]"),
     "data.encoding",
     "data.comment_prefix",
     "data.header",
@@ -45,8 +57,7 @@ _SCHEMES = click.Choice(["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"
     setting_parameter(
         "data.offset_unit",
         "--to-offset-unit",
-        default="codepoint",
-        show_default=True,
+        default_text="codepoint; with --corrections, that of IN",
         help="Unit of the character offsets of OUT.",
     ),
     "data.word_splitting",
@@ -61,12 +72,14 @@ _SCHEMES = click.Choice(["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"
 def convert_command(
     ctx: click.Context,
     source: str,
-    out: Path,
+    out: Path | None,
+    output: Path | None,
+    corrections: Path | None,
     to_format: str | None,
     part: str | None,
     to_scheme: str | None,
-    to_separator: str,
-    to_offset_unit: str,
+    to_separator: str | None,
+    to_offset_unit: str | None,
     force: bool,
     assignments: tuple[str, ...],
 ) -> None:
@@ -78,13 +91,18 @@ def convert_command(
     tf-tokclf convert train.conll train.jsonl
     tf-tokclf convert --to-scheme BIOES train.conll train.bioes.conll
     tf-tokclf convert --to brat --repair conlleval train.conll brat/
+    tf-tokclf convert train.conll --corrections corrections.jsonl -o corrected.conll
     """
+    if (out is None) == (output is None):
+        raise click.UsageError("Give either OUT or --output.")
     from tf_tokclf.config.schema import Task
     from tf_tokclf.data.convert import convert
     from tf_tokclf.data.formats.conll import separator_named
     from tf_tokclf.labels.schemes import Scheme
     from tf_tokclf.report.terminal import status
 
+    out = out or output
+    assert out is not None, "checked above"
     data, task = given_data(ctx, assignments)
     # A status line would be mixed with the output on a terminal.
     with nullcontext() if str(out) == "-" else status("converting"):
@@ -96,9 +114,10 @@ def convert_command(
             part=part,
             to_format=to_format,
             to_scheme=Scheme(to_scheme) if to_scheme else None,
-            separator=separator_named(to_separator) or "\t",
+            separator=separator_named(to_separator) if to_separator else None,
             offset_unit=to_offset_unit,
             force=force,
+            corrections=corrections,
         )
     for line in [*done.notes, *done.summary()]:
         log.info(line)

@@ -41,12 +41,8 @@ _SETTINGS = ("task", "recipe", "data", "model", "alignment", "optimizer", "train
     multiple=True,
     help="Also write the sentences with issues as tasks for this annotation tool. Can be repeated.",
 )
-@_run_option(
-    "--top", type=click.IntRange(min=0), default=20, show_default=True, help="Number of issues to print."
-)
-@_run_option(
-    "--force", is_flag=True, help="Replace the results in FOLDER if they belong to other data or settings."
-)
+@_run_option("--top", type=click.IntRange(min=0), default=20, show_default=True, help="Number of issues to print.")
+@_run_option("--force", is_flag=True, help="Replace the results in FOLDER if they belong to other data or settings.")
 @setting_options(*_SETTINGS)
 @set_option(heading="Run")
 @logging_options

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted, counted_kind
+from tf_tokclf.data.corrections import corrected, read_corrections
+from tf_tokclf.data.detection import open_reader
+from tf_tokclf.data.formats.conll import ColumnsReader, separator_named
 from tf_tokclf.data.formats.docbin import spacy_module
 from tf_tokclf.data.formats.registry import formats_by_name
 from tf_tokclf.data.inputs import source_files
+from tf_tokclf.data.reading.base import STDIN, located
 from tf_tokclf.data.splits import Split, changed_labels, doubtful_labels, load_split, repair_note, scheme_of
 from tf_tokclf.data.write import STDOUT, check_free, output_format, write_sentences
 from tf_tokclf.data.writing.base import Writing, error_at
@@ -65,20 +69,27 @@ def convert(
     part: str | None = None,
     to_format: str | None = None,
     to_scheme: Scheme | None = None,
-    separator: str = "\t",
-    offset_unit: str = "codepoint",
+    separator: str | None = None,
+    offset_unit: str | None = None,
     force: bool = False,
+    corrections: Path | None = None,
 ) -> Conversion:
     """Read `source` (a file, a folder, or the split `part` of a data set) and write it to `out`. After an error, `out`
     is unchanged.
+
+    corrections: a file of corrections to apply (`data.corrections`). The format, the column separator and the unit of
+    offsets are then those of the source, unless they are given.
 
     A label sequence that is invalid in its scheme is an error if the conversion depends on it, unless the options say
     how to repair it.
     """
     unnamed = out == STDOUT or (is_stream(out) and not out.suffix)
+    if corrections is not None:
+        found = _form_of(source, data, task, part)
+        to_format, separator, offset_unit = to_format or found[0], separator or found[1], offset_unit or found[2]
     format = output_format(out, to_format or ("conll" if unnamed else None))
     if out != STDOUT:
-        check_no_input(out, source_files(source, data))
+        check_no_input(out, [*source_files(source, data), corrections])
         check_free(out, format, force=force)
     if format == "docbin":
         spacy_module()  # fails early if spaCy is not installed
@@ -90,18 +101,50 @@ def convert(
     notes = (*split.notes, *(doubtful_labels([split], scheme) if scheme else ()))
     done = Conversion(format, scheme, target, notes, split.metadata.n_skipped, split.metadata.skipped)
     must_understand = target is not scheme or formats_by_name()[format].has_spans_only
-    sentences = converted(split, data, done, must_understand=must_understand)
-    writing = Writing(task, target, label_names(split, scheme, target), separator, offset_unit)
+    names = label_names(split, scheme, target)
+    read: Iterable[Sentence] = split
+    if corrections is not None:
+        read, names = _with_corrections(split, scheme, target, corrections, done)
+    sentences = converted(read, data, done, must_understand=must_understand)
+    writing = Writing(task, target, names, separator or "\t", offset_unit or "codepoint")
     write_sentences(sentences, out, format, writing, force=force)
     return done
 
 
-def converted(split: Split, data: DataConfig, done: Conversion, *, must_understand: bool) -> Iterator[Sentence]:
-    """The sentences of a split with the labels to write. `done` counts what was changed or left out.
+def _form_of(source: str, data: DataConfig, task: Task, part: str | None) -> tuple[str, str | None, str]:
+    """The format, the column separator and the unit of offsets of the source."""
+    if part is not None:
+        return "hf", None, data.offset_unit
+    if source == str(STDIN):
+        raise UserError("corrections cannot be applied to standard input.", hint="Name the file that they belong to.")
+    reader = open_reader(located(source), data, task)
+    options = reader.options
+    separator = reader.structure.separator if isinstance(reader, ColumnsReader) else separator_named(options.separator)
+    return options.format, separator, options.offset_unit
+
+
+def _with_corrections(
+    split: Split, scheme: Scheme | None, target: Scheme | None, path: Path, done: Conversion
+) -> tuple[Iterable[Sentence], tuple[str, ...]]:
+    """The corrected sentences, and all labels that may be written."""
+    if scheme is None or target is None:
+        raise UserError(
+            "has no labels to correct.", path=split.place, hint="Name the file that the corrections belong to."
+        )
+    corrections = read_corrections(path, split)
+    done.notes = (*done.notes, corrections.summary)
+    types = {one.after.type for found in corrections.by_sentence.values() for one in found if one.after}
+    return corrected(split, corrections, scheme), label_names(split, scheme, target, types)
+
+
+def converted(
+    sentences: Iterable[Sentence], data: DataConfig, done: Conversion, *, must_understand: bool
+) -> Iterator[Sentence]:
+    """The sentences with the labels to write. `done` counts what was changed or left out.
 
     must_understand: whether invalid label sequences are errors if they are not repaired.
     """
-    for sentence in split:
+    for sentence in sentences:
         try:
             labels = _new_labels(sentence, data, done, must_understand=must_understand)
         except UserError as error:
@@ -139,13 +182,20 @@ def _new_labels(
     return labels if source is target else tuple(convert_labels(labels, source, target))
 
 
-def label_names(split: Split, source: Scheme | None, target: Scheme | None) -> tuple[str, ...]:
-    """All labels that may be written: those in the data, and those that conversion or repair can create."""
+def label_names(
+    split: Split, source: Scheme | None, target: Scheme | None, new_types: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """All labels that may be written: those in the data, and those that conversion or repair can create.
+
+    new_types: types that corrections may add.
+    """
     if source is None or target is None:
         return ()
     counts = split.label_counts()
-    if target is not Scheme.NONE:
-        types = {type for _, type in map(split_label, counts) if type}
+    if target is Scheme.NONE:
+        counts += Counter(new_types)
+    else:
+        types = {type for _, type in map(split_label, counts) if type}.union(new_types)
         made = Counter(label_for(prefix, type) for type in types for prefix in RULES[target].prefixes)
         counts = made + counts if source is target else made
     names = split.metadata.label_names if source is target else None

@@ -79,6 +79,12 @@ class Corrections:
         """The number of corrections."""
         return sum(map(len, self.by_sentence.values()))
 
+    @property
+    def summary(self) -> str:
+        """What is applied, for the log."""
+        others = f" ({counted(self.n_others, 'other line')} without effect)" if self.n_others else ""
+        return f"{counted(self.n_accepted, 'correction')} applied{others}"
+
     def error(self, correction: Correction, problem: str, hint: str = _HINT) -> UserError:
         """A `UserError` at the line of a correction."""
         return UserError(problem, path=self.path, line=correction.line, hint=hint)
@@ -216,9 +222,7 @@ def _check_words(
                     raise corrections.error(correction, problem)
 
 
-def _corrected(
-    sentence: Sentence, found: Sequence[Correction], corrections: Corrections, scheme: Scheme
-) -> Sentence:
+def _corrected(sentence: Sentence, found: Sequence[Correction], corrections: Corrections, scheme: Scheme) -> Sentence:
     labels = list(sentence.labels or ())
     if scheme is Scheme.NONE:
         return _with_word_labels(sentence, labels, found, corrections)
@@ -260,7 +264,12 @@ def _with_word_labels(
     """For labels that form no spans: a correction changes the label of one word."""
     for correction in found:
         before, after = correction.before, correction.after
-        if before is None or after is None or after.length != 1 or (before.start, before.end) != (after.start, after.end):
+        if (
+            before is None
+            or after is None
+            or after.length != 1
+            or (before.start, before.end) != (after.start, after.end)
+        ):
             problem = "the labels form no spans, so a correction must change the label of one word."
             raise corrections.error(correction, problem)
         if labels[before.start] != before.type:

@@ -14,8 +14,10 @@ Form = tuple[str, ...]
 
 @dataclass(frozen=True)
 class FormOccurrence:
-    """An occurrence of a form. sentence: its index. start: the first word. label: the type if the words are a span, O if
-    all of them are outside of spans, otherwise `part of TYPE` with the type of the first span.
+    """An occurrence of a form.
+
+    sentence: its index. start: the first word. label: the type if the words are a span, O if all of them are outside of
+    spans, otherwise `part of TYPE` with the type of the first span.
     """
 
     sentence: int
@@ -25,8 +27,9 @@ class FormOccurrence:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """The other occurrences of a form. counts: their number by label, the most frequent first. places: the first ones of
-    each label.
+    """The other occurrences of a form.
+
+    counts: their number by label, the most frequent first. places: the first ones of each label.
     """
 
     counts: Mapping[str, int]
@@ -57,7 +60,10 @@ class FormIndex:
                         self._found[form].append(FormOccurrence(index, start, label))
 
     def elsewhere(self, form: Form, sentence: int, start: int, *, n_places: int = 3) -> Elsewhere:
-        """The occurrences of a form except the one at `start` of `sentence`. n_places: places to list for each label."""
+        """The occurrences of a form except the one at `start` of `sentence`.
+
+        n_places: number of places to list for each label.
+        """
         others = [one for one in self._found.get(form, ()) if (one.sentence, one.start) != (sentence, start)]
         counts = Counter(one.label for one in others)
         ranked = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -1,7 +1,7 @@
 """The page on which people accept or reject label issues. It works without a server.
 
-Its only script is `templates/label_issues.js`. The Content-Security-Policy names the hash of that script, so the browser
-runs no other one, even if escaping failed.
+Its only script is `templates/label_issues.js`. The Content-Security-Policy names the hash of that script, so the
+browser runs no other one, even if escaping failed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from tf_tokclf.files import open_whole
+from tf_tokclf.labels.sentence import Span
 from tf_tokclf.report.label_issues import IssueList, ListedIssue
 from tf_tokclf.report.marked_sentences import Shown, first_shown, marked_words
 from tf_tokclf.report.marking import TypeColours
@@ -59,7 +60,7 @@ class IssuePage:
         words, given, suggested = one.sentence.words, one.given, one.suggested
         if not self.found.has_spans:
             # Marking every word of a sentence would hide the one that matters.
-            given, suggested = (tuple(span for span in side if span) for side in _of_word(one))
+            given, suggested = _of_word(one.issue.before), _of_word(one.issue.after)
         first = first_shown([(given, suggested)])
         right = {span for span in given if span in suggested}
         return PageIssue(
@@ -70,8 +71,8 @@ class IssuePage:
         )
 
 
-def _of_word(one: ListedIssue) -> tuple[tuple[object, ...], ...]:
-    return (one.issue.before,), (one.issue.after,)
+def _of_word(span: Span | None) -> tuple[Span, ...]:
+    return (span,) if span else ()
 
 
 def write_page(found: IssueList, path: Path) -> None:

@@ -91,13 +91,11 @@ def training_data(config: Config) -> Splits:
     return splits
 
 
-def cross_fit(
-    config: Config, splits: Splits, folder: FoldsDir, n_folds: int, *, force: bool = False
-) -> CrossFit:
+def cross_fit(config: Config, splits: Splits, folder: FoldsDir, n_folds: int, *, force: bool = False) -> CrossFit:
     """Train or continue the runs of all folds. Finished folds are kept.
 
-    splits: those of `training_data`. force: remove the folds in `folder` if they belong to other data or settings. Raises UserError, without `force`, if
-    they do.
+    splits: those of `training_data`. force: remove the folds in `folder` if they belong to other data or settings.
+    Raises UserError, without `force`, if they do.
     """
     train = splits["train"]
     folds = draw_folds(train, n_folds, config.data) + 1
@@ -170,19 +168,19 @@ def _fit_fold(
     writing = Writing(config.task, splits.scheme, splits.labels.names)
     parts = {"train": ~is_held_out, "held-out": is_held_out}
     for name, mask in parts.items():
-        members = (sentences[i] for i in np.flatnonzero(mask) if sentences[i].words)
+        members = (sentences[i] for i in np.flatnonzero(mask).tolist() if sentences[i].words)
         write_sentences(members, folder.data(number, name), "jsonl", writing, force=True)
     run = folder.run(number)
     own = _fold_config(config, folder, number, splits, writing)
     try:
-        fit_single(own, resume=True)
+        fit_single(own, resume=run.config.is_file())
     except Stopped as stopped:
         message = f"stopped in fold {number} of {n_folds}. Run the same command again to continue."
         raise Stopped(message, exit_code=stopped.exit_code) from stopped
     finally:
         # Free the memory of this run before the next one.
         keras.backend.clear_session()
-    held_out = [sentences[i] for i in np.flatnonzero(is_held_out)]
+    held_out = [sentences[i] for i in np.flatnonzero(is_held_out).tolist()]
     tagger = Tagger.load(run.model, thresholds=False, engine="tensorflow")
     _store(folder.probabilities(number), tagger, held_out)
     del tagger
@@ -207,7 +205,7 @@ def _fold_config(config: Config, folder: FoldsDir, number: int, splits: Splits, 
     training = {"eval_strategy": "no", "eval_steps": None, "patience": None}
     values = {f"training.{name}": value for name, value in training.items()}
     changed = config.model_copy(update={"data": data, "hub": HubConfig()})
-    return with_settings(changed, {**values, "output_dir": str(folder.run(number).root), "overwrite": False})
+    return with_settings(changed, {**values, "output_dir": str(folder.run(number).root), "overwrite": True})
 
 
 def _store(path: Path, tagger: Tagger, sentences: Sequence[Sentence]) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from tf_tokclf.config.schema import Config
 from tf_tokclf.data.corrections import DataIdentity
 from tf_tokclf.data.inputs import run_inputs
-from tf_tokclf.data.splits import Splits
 from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_no_input, open_whole
@@ -97,9 +96,7 @@ def issues_of(fitted: CrossFit, config: Config) -> IssueList:
     scheme = splits.scheme
     found = find_issues(judged, word_scores(judged, splits.trained_labels), scheme)
     if found.n_unknown:
-        log.warning(
-            "not judged, because their types occur in a single fold: %d of the labelled spans", found.n_unknown
-        )
+        log.warning("not judged, because their types occur in a single fold: %d of the labelled spans", found.n_unknown)
     sentences = [one.sentence for one in judged]
     index = FormIndex(
         ((one, labelled_spans(one.labels or (), scheme)) for one in sentences),

@@ -8,7 +8,7 @@ the given spans are aligned with those of the model, as in the analysis of error
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +27,9 @@ class Judged:
     """A sentence with given labels, and what a model that did not see it says.
 
     probabilities: (words, labels) float64, the columns in the order of the label set; a row of NaN for a word that the
-    model did not see. predicted: the label of each word. confidence: (words,) the probability of that label, which is not
-    always the highest of the word, because Viterbi decoding chooses the best sequence. known: the types that the model
-    can predict, without a label scheme its labels.
+    model did not see. predicted: the label of each word. confidence: (words,) the probability of that label, which is
+    not always the highest of the word, because Viterbi decoding chooses the best sequence. known: the types that the
+    model can predict, without a label scheme its labels.
     """
 
     sentence: Sentence
@@ -171,7 +171,6 @@ def _issues_of(
             before=before,
             after=after,
             quality=float(quality[differing].min()),
-            confidence=float(np.nanmin(one.confidence[place.start : place.end])),
+            confidence=min((p for p in one.confidence[place.start : place.end].tolist() if p == p), default=0.0),
             flagged=not flagged.isdisjoint(differing),
         )
-
