@@ -73,21 +73,36 @@ def test_the_same_spans_as_predict(tiny_classifier: Path, tmp_path: Path):
     ids=["first", "middle", "map", "output"],
 )
 def test_a_killed_job_continues(kill_server: KillServer, tiny_classifier: Path, tmp_path: Path, ending: Ending):
-    source = write_source("in.txt", tmp_path)
-    args = ["redact", str(tiny_classifier), str(source), "--look-ahead", "40"]
-    outputs = tmp_path / "a", tmp_path / "b"
-    for folder in outputs:
-        folder.mkdir()
-    files = [["-o", str(folder / "out.txt"), "--map", str(folder / "map")] for folder in outputs]
+    check_killed(kill_server, tiny_classifier, tmp_path, "in.txt", ending)
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "in.csv", "in.parquet"])
+def test_a_killed_job_continues_in_each_format(
+    kill_server: KillServer, tiny_classifier: Path, tmp_path: Path, name: str
+):
+    check_killed(kill_server, tiny_classifier, tmp_path, name, Ending(change=11), "--keep-column", "tokens")
+
+
+def check_killed(kill_server: KillServer, model: Path, folder: Path, name: str, ending: Ending, *options: str) -> None:
+    """Kill a job, and resume it. Output and map have the same bytes as those of a whole job."""
+    source = write_source(name, folder)
+    args, out = ["redact", str(model), str(source), "--look-ahead", "40", *options], f"out{source.suffix}"
+    outputs = folder / "a", folder / "b"
+    for output in outputs:
+        output.mkdir()
+    files = [["-o", str(output / out), "--map", str(output / "map")] for output in outputs]
     assert kill_server.run([*args, *files[0]], outputs[0], before=UNTRACED).code == 0
     assert kill_server.run([*args, *files[1]], outputs[1], ending, before=UNTRACED).code == -9
     for path in outputs[1].iterdir():
         assert path.suffix != ".partial" or "out" in path.name or stat.S_IMODE(path.stat().st_mode) == 0o600
+    if (outputs[1] / f"{out}.journal").exists():
+        message = refused([*args[1:], *files[1], "--resume", "--with", "mask"])
+        assert "the interrupted job had another" in message
     done = kill_server.run([*args, *files[1], "--resume"], outputs[1], before=UNTRACED)
     assert done.code == 0, done.stderr
-    contents = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in outputs]
+    contents = [{path.name: path.read_bytes() for path in output.iterdir()} for output in outputs]
     assert contents[0] == contents[1]
-    assert set(contents[0]) == {"out.txt", "map"}
+    assert set(contents[0]) == {out, "map"}
 
 
 def test_hashes_need_a_key(tiny_classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tf_tokclf.counted import counted
 from tf_tokclf.encoding.folder_files import is_there
 from tf_tokclf.encoding.model_info import ModelInfo
 from tf_tokclf.encoding.onnx_record import weights_sha256
@@ -81,17 +82,23 @@ class Thresholds(_Part):
     versions: Mapping[str, str]
     types: Mapping[str, StoredThreshold] = Field(max_length=_MOST_TYPES)
 
-    def summary(self) -> str:
-        """The thresholds in one line, those with the same target and threshold together.
+    def summary(self, *, most: int | None = None) -> str:
+        """The thresholds in one line, those with the same target and threshold together. most: of them, if not all.
 
-        >>> print(Thresholds.model_construct(types={"PER": StoredThreshold(threshold=0.25)}).summary())
-        0.25 for PER
+        >>> types = {"LOC": StoredThreshold(threshold=0.5), "PER": StoredThreshold(threshold=0.25)}
+        >>> print(Thresholds.model_construct(types=types).summary())
+        0.5 for LOC; 0.25 for PER
+        >>> print(Thresholds.model_construct(types=types).summary(most=1))
+        0.5 for LOC; others for 1 more type
         """
         names: dict[str, list[str]] = {}
         for name, one in sorted(self.types.items()):
             kept = f" ({one.target}{'' if one.is_met else ' not reached'})" if one.target else ""
             names.setdefault(f"{one.threshold:g}{kept}", []).append(name)
-        groups = [f"{threshold} for {_few(of_threshold)}" for threshold, of_threshold in names.items()]
+        shown = list(names.items())[:most]
+        groups = [f"{threshold} for {_few(of_threshold)}" for threshold, of_threshold in shown]
+        if n_left := len(self.types) - sum(len(of_threshold) for _, of_threshold in shown):
+            groups.append(f"others for {counted(n_left, 'more type')}")
         return "; ".join(groups)
 
 

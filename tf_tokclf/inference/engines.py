@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DEFAULT = "float32"
+_SHOWN_THRESHOLDS = 4
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def _thresholds(folder: Path, info: ModelInfo, *, are_used: bool, aggregation: s
         return None
     found = read_thresholds(folder, info)
     if found is not None:
-        log.info("%s: spans are predicted from a probability of %s", folder / THRESHOLDS, found.summary())
+        shown = found.summary(most=_SHOWN_THRESHOLDS)
+        log.info("%s: spans are predicted from a probability of %s", folder / THRESHOLDS, shown)
         if found.aggregation != aggregation:
             message = "%s: made with --aggregation %s, but the scores are from %s, so the targets are not promised"
             log.warning(message, folder / THRESHOLDS, found.aggregation, aggregation)

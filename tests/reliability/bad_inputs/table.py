@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.reliability.bad_inputs.cells import Bad, Cell, Impossible
 from tests.reliability.bad_inputs.configuration_files import configurations
+from tests.reliability.bad_inputs.decisions import decisions
 from tests.reliability.bad_inputs.export_outputs import exports
 from tests.reliability.bad_inputs.labelled_data import readers
 from tests.reliability.bad_inputs.model_folders import models
@@ -24,6 +25,7 @@ CELLS: tuple[Cell, ...] = (
     *sweeps(),
     *exports(),
     *servers(),
+    *decisions(),
 )
 
 
