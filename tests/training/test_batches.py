@@ -183,3 +183,24 @@ def test_widths_pad_least(seed: int):
     lengths = np.random.default_rng(seed).integers(1, 14, 30)
     widths = bucket_widths(lengths, max_widths=3, max_padding=0.0)
     assert int((widths[np.searchsorted(widths, lengths)] - lengths).sum()) == brute_force_padding(lengths, 3)
+
+
+@pytest.mark.parametrize("one_shape_a_width", [False, True])
+def test_each_window_keeps_its_weight(tiny_bert: Path, one_shape_a_width: bool):
+    lengths = [int(n) for n in np.random.default_rng(3).integers(3, 60, 50)]
+    weights = np.linspace(0, 1, 50, dtype=np.float32)
+    batches = TrainingBatches(
+        windows_of(lengths),
+        load_tokenizer(tiny_bert),
+        batch_size=4,
+        seed=1,
+        one_shape_a_width=one_shape_a_width,
+        weights=weights,
+    )
+    seen = 0
+    for batch in batches.dataset(batches.plan(0)):
+        assert batch["weights"].shape == batch["labels"].shape[:1]
+        real = (batch["labels"].numpy() == 1).any(axis=1)
+        np.testing.assert_array_equal(batch["weights"][real], weights[batch["input_ids"].numpy()[real, 0]])
+        seen += int(real.sum())
+    assert seen == 50

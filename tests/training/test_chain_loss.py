@@ -195,3 +195,12 @@ def test_the_marginals_of_decoding_are_the_gradients_of_the_loss(crf: Crf, logit
     _, of_logits, *_ = with_gradients(ChainLoss(crf), codes, logits[:1])
     (marginals,) = marginals_batch([logits[0]], crf.chain())
     np.testing.assert_allclose(of_logits[0] + np.eye(3)[[1] * 5], np.exp(marginals), atol=1e-5)
+
+
+@pytest.mark.parametrize("fixed_shapes", [False, True])
+def test_the_losses_of_rows_are_weighted(crf: Crf, logits: np.ndarray, fixed_shapes: bool):
+    loss, codes, scores = ChainLoss(crf, fixed_shapes=fixed_shapes), tf.constant(CODES, tf.int64), tf.constant(logits)
+    weights = np.array([1, 0.3, 1, 0.5, 0], np.float32)
+    alone = [float(loss.summed(codes[i : i + 1], scores[i : i + 1])) for i in range(len(GOLD))]
+    assert float(loss.summed(codes, scores, tf.constant(weights))) == pytest.approx(np.dot(alone, weights), rel=1e-5)
+    assert float(loss.summed(codes, scores, tf.ones(len(GOLD)))) == float(loss.summed(codes, scores))

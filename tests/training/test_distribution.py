@@ -107,6 +107,7 @@ def test_two_devices_train_what_one_does(bench: DistributedRun, one: Path):
 @pytest.mark.parametrize("options", [["--ema-decay=0.8", "--layer-decay=0.5"], ["--gradient-accumulation-steps=2"]])
 def test_two_devices_do_with_options_what_one_does(bench: DistributedRun, options: list[str]):
     names = ["".join([devices, *options]) for devices in ("one", "mirrored")]
+    options = [*options, f"--extra-file={bench.files['train_file']}", "--extra-weight=0.3"]
     calls = [bench.call(names[0], *options), bench.call(names[1], *options, "--strategy=mirrored", n_cpus=2)]
     for call in calls:
         (ended,) = bench.server.run_together([call])

@@ -61,3 +61,19 @@ def test_smoothing_is_kerass():
     expected = rival(np.eye(4)[labels[labels >= 0]], logits[labels >= 0])
     total = PieceLoss(smoothing=0.2).summed(tf.constant(labels), tf.constant(logits))
     assert float(total) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_the_losses_of_rows_are_weighted():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(3, 5, 4)).astype(np.float32), rng.integers(0, 4, (3, 5))
+    labels[0, :2] = labels[2, 4] = -100
+    weights = np.array([1, 0.3, 0], np.float32)
+    for settings in ({}, {"smoothing": 0.1, "span_weight": 2.5, "outside": 1}):
+        loss = PieceLoss(**settings)
+        alone = [float(loss.summed(tf.constant(labels[i : i + 1]), tf.constant(logits[i : i + 1]))) for i in range(3)]
+        found = float(loss.summed(tf.constant(labels), tf.constant(logits), tf.constant(weights)))
+        assert found == pytest.approx(np.dot(alone, weights), rel=1e-6)
+        plain, ones = (
+            loss.summed(tf.constant(labels), tf.constant(logits), row_weights) for row_weights in (None, tf.ones(3))
+        )
+        assert float(plain) == float(ones)

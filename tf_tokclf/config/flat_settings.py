@@ -38,6 +38,7 @@ _FREE = {
     "data.validation_file",
     "data.test_file",
     "data.dataset_name",
+    "data.extra_file",
     "data.use_cache",
     "data.cache_size_gb",
     "model.name_or_path",

@@ -239,6 +239,22 @@ class DataConfig(Section, json_schema_extra={HEADING: "Data"}):
     max_eval_samples: PositiveInt | None = setting(
         None, "Use only the first N validation and N test sentences.", option="--max-eval-samples"
     )
+    extra_file: str | None = setting(
+        None,
+        "File or folder of further training sentences whose labels are less certain, such as predictions. "
+        "training.extra_weight is their weight.",
+        meanings={None: "none"},
+        option="--extra-file",
+    )
+    extra_min_score: float | None = setting(
+        None,
+        "Do not use the label of a word in extra_file if its score is lower. The file must be JSON lines that predict "
+        "wrote.",
+        meanings={None: "use all labels"},
+        option="--extra-min-score",
+        gt=0,
+        le=1,
+    )
     use_cache: bool = setting(
         True,
         "Reuse data in the cache.",
@@ -450,6 +466,13 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
         by_recipe=True,
         gt=0,
         le=100,
+    )
+    extra_weight: float = setting(
+        1.0,
+        "Factor by which the loss of the sentences in data.extra_file is multiplied. Other sentences have weight 1.",
+        option="--extra-weight",
+        gt=0,
+        le=1,
     )
     ema_decay: float | None = setting(
         None,

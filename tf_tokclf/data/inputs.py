@@ -62,7 +62,7 @@ def model_files(reference: str | None) -> Iterator[Path]:
 
 def data_files(data: DataConfig) -> Iterator[Path]:
     """The files that the data settings name."""
-    references = (data.train_file, data.validation_file, data.test_file, data.dataset_name)
+    references = (data.train_file, data.validation_file, data.test_file, data.extra_file, data.dataset_name)
     return chain.from_iterable(source_files(reference, data) for reference in references)
 
 

@@ -220,10 +220,11 @@ def hash_of(*parts: object) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def content_hash(split: Split) -> str:
+def content_hash(split: Split, *, with_unlabelled: bool = False) -> str:
     """A hash of the words and labels of a split, independent of the file's location and of the batches.
 
     Words, word lengths and sentence lengths are hashed separately, so that moved boundaries change the hash.
+    with_unlabelled: whether the positions of words without a label are hashed too.
     """
     streams = [hashlib.blake2b(digest_size=16) for _ in range(6)]
     parts = _plain_content if isinstance(split, PlainSplit) else _arrow_content
@@ -231,6 +232,10 @@ def content_hash(split: Split) -> str:
         for content in parts(split, column):
             for stream, part in zip(streams[3 * i : 3 * i + 3], content):
                 stream.update(part)
+    if with_unlabelled:
+        streams.append(hashlib.blake2b(digest_size=16))
+        for sentence in split:
+            streams[-1].update(f"{sentence.unlabelled}".encode())
     return hashlib.blake2b(b"".join(stream.digest() for stream in streams), digest_size=16).hexdigest()
 
 

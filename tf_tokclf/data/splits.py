@@ -41,6 +41,8 @@ from tf_tokclf.labels.validation import Detection, detect_scheme
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from tf_tokclf.data.extra import Extra
+
 logger = logging.getLogger(__name__)
 
 __all__ = ["Split", "Splits", "cache_folder", "load_data", "load_split", "load_splits", "read_sentences", "scheme_of"]
@@ -55,7 +57,7 @@ _COPIED_SHARE = 0.5
 _NOT_READING = {
     *(f"{name}_{what}" for name in SPLITS for what in ("file", "split")),
     *("dataset_name", "dataset_revision", "dataset_config_name", "repair", "use_cache", "cache_size_gb"),
-    *("validation_fraction", "test_fraction", "split_seed", "split_by"),
+    *("validation_fraction", "test_fraction", "split_seed", "split_by", "extra_file", "extra_min_score"),
     *("max_train_samples", "max_eval_samples", "label_spelling"),
 }
 
@@ -94,10 +96,33 @@ class Splits(HtmlForm):
 
 @dataclass(frozen=True)
 class TrainingSplits(Splits):
-    """The splits of a training run, which always has training and validation sentences."""
+    """The splits of a training run, which always has training and validation sentences.
+
+    extra: further training sentences with less certain labels; None if there are none.
+    """
 
     train: Split
     validation: Split
+    extra: Extra | None = None
+
+    def __iter__(self) -> Iterator[Split]:
+        return (split for split in (*self.trained, self.validation, self.test) if split)
+
+    @property
+    def trained(self) -> tuple[Split, ...]:
+        """The splits that are trained on: the training sentences, and the extra ones after them."""
+        return (self.train,) if self.extra is None else (self.train, self.extra.split)
+
+    @property
+    def n_trained_words(self) -> int:
+        """Number of words in the sentences that are trained on."""
+        return sum(split.n_words for split in self.trained)
+
+    def trained_sentence(self, number: int) -> Sentence:
+        """The sentence `number` of those that are trained on."""
+        first, *others = self.trained
+        split, row = (first, number) if number < len(first) else (others[0], number - len(first))
+        return next(split.slice(row, 1))
 
 
 def load_data(config: Config) -> Splits:
@@ -487,7 +512,7 @@ def _checked(
     repairs = {}
     if data.repair != "none":
         for name, split in found.items():
-            found[name], repairs[name], changes = _repaired(split, scheme, data.repair, Cache.of(data))
+            found[name], repairs[name], changes = repaired_split(split, scheme, data.repair, Cache.of(data))
             if repairs[name]:
                 notes.append(f"{shown[name]}: labels of {counted(repairs[name], 'sentence')} repaired ({data.repair})")
                 notes.append(f"{shown[name]}: {repair_note(changes)}")
@@ -592,7 +617,7 @@ def changed_labels(before: Sequence[str], after: Sequence[str]) -> Iterator[tupl
     return ((old, new) for old, new in zip(before, after, strict=True) if old != new)
 
 
-def _repaired(
+def repaired_split(
     split: Split, scheme: Scheme, method: Literal["conlleval", "discard"], cache: Cache
 ) -> tuple[Split, int, Counter[tuple[str, str]]]:
     """The split with every label sequence made valid, the number of changed sentences, and the changed labels."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.cache import Cache
@@ -64,6 +65,18 @@ def encode_split(
     if not found.is_new:
         log.info("%s split: windows reused from the cache", split.name)
     return Dataset(InMemoryTable(found.table), fingerprint=key)
+
+
+def joined_windows(windows: Dataset, others: Dataset, *, n_sentences: int) -> Dataset:
+    """The windows of two splits. The first has `n_sentences` sentences, from which those of the second are numbered."""
+    from datasets import Dataset
+    from datasets.table import InMemoryTable
+
+    table, more = windows.data.table, others.data.table
+    place = more.schema.get_field_index("sentence")
+    more = more.set_column(place, _SCHEMA.field("sentence"), pc.add(more.column("sentence"), n_sentences))
+    fingerprint = hashlib.sha256(f"{windows._fingerprint} {others._fingerprint}".encode()).hexdigest()[:32]
+    return Dataset(InMemoryTable(pa.concat_tables([table, more])), fingerprint=fingerprint)
 
 
 def _encoded_batches(split: Split, labels: LabelSet, encoder: Encoder, *, for_crf: bool) -> Iterator[pa.RecordBatch]:

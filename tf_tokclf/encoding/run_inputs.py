@@ -59,7 +59,7 @@ def _files(config: Config) -> list[str]:
     """The data files that the configuration names, each once."""
     data = config.data
     named = () if data.dataset_name else (data.train_file, data.validation_file, data.test_file)
-    return list(dict.fromkeys(file for file in named if file))
+    return list(dict.fromkeys(file for file in (*named, data.extra_file) if file))
 
 
 def _check_data(reference: str) -> None:

@@ -204,7 +204,8 @@ def _data_facts(config: Config, results: Mapping[str, Any], dataset: DatasetInfo
     for split, values in results.get("data", {}).items():
         print_ = f", fingerprint `{values['fingerprint']}`" if values.get("fingerprint") else ""
         sizes = f"{counted(values['n_sentences'], 'sentence')}, {counted(values['n_words'], 'word')}"
-        facts.append(f"{split}: {sizes}{print_}")
+        weight = f", weight {values['weight']:g} in the loss" if "weight" in values else ""
+        facts.append(f"{split}: {sizes}{weight}{print_}")
     return facts + [markdown_text(note) for note in results.get("notes", ())]
 
 

@@ -37,10 +37,11 @@ class ChainLoss:
         """The number of words with a gold label, a float32 scalar."""
         return tf.reduce_sum(tf.cast(labels >= N_FLAGS, tf.float32))
 
-    def summed(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    def summed(self, labels: tf.Tensor, logits: tf.Tensor, row_weights: tf.Tensor | None = None) -> tf.Tensor:
         """The sum over sequences, a float32 scalar. Divide it by `weight` to get the mean per word.
 
-        logits: (rows, width, labels) of any float type.
+        logits: (rows, width, labels) of any float type. row_weights: (rows,) float32 factors of the loss of each row.
+        None: 1.
         """
         is_word = tf.not_equal(labels, UNSCORED)
         n_words = tf.reduce_sum(tf.cast(is_word, tf.int32), axis=1)
@@ -68,7 +69,8 @@ class ChainLoss:
             return log_sum_of_sequences(emissions + tf.where(fits, 0.0, FORBIDDEN), *transitions, links)
 
         is_partly = tf.reduce_any(valid & (gold < 0))
-        return tf.reduce_sum(possible - tf.cond(is_partly, partly_labelled, fully_labelled))
+        losses = possible - tf.cond(is_partly, partly_labelled, fully_labelled)
+        return tf.reduce_sum(losses if row_weights is None else losses * row_weights)
 
     def _links(self, codes: tf.Tensor, gold: tf.Tensor, valid: tf.Tensor, n_words: tf.Tensor) -> Links:
         start, transitions, end = (tf.constant(np.isfinite(part)) for part in self.crf.rules.parts)

@@ -139,7 +139,7 @@ def _seconds(plan: RunPlan, forward: float, *, n_batches: int) -> float:
     # The gradient takes twice the time of the forward pass.
     n_passes = 4 if plan.config.training.gradient_checkpointing else 3
     training = max(n_passes * forward, n_batches * SHORTEST_STEP_S)
-    per_word = forward / max(splits.train.n_words, 1)
+    per_word = forward / max(splits.n_trained_words, 1)
     validation = per_word * splits.validation.n_words
     # The saved model is scored in float32.
     scoring = 2 * (validation + per_word * (splits.test.n_words if splits.test else 0))

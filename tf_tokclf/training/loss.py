@@ -25,10 +25,11 @@ class PieceLoss:
         """The total weight of the labelled subword tokens, a float32 scalar."""
         return tf.reduce_sum(self._weights(labels))
 
-    def summed(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    def summed(self, labels: tf.Tensor, logits: tf.Tensor, row_weights: tf.Tensor | None = None) -> tf.Tensor:
         """The weighted sum over labelled subword tokens, a float32 scalar. Divide it by `weight` to get the mean.
 
         logits: (rows, width, labels) of any float type. A sum in float16 would overflow from 32,768 tokens on.
+        row_weights: (rows,) float32 factors of the losses of each row. None: 1.
         """
         scored = tf.not_equal(labels, UNSCORED)
         wide = tf.cast(logits, tf.float32)
@@ -38,7 +39,8 @@ class PieceLoss:
         if self.smoothing:
             of_all_labels = tf.reduce_mean(tf.reduce_logsumexp(wide, axis=-1, keepdims=True) - wide, axis=-1)
             losses = (1 - self.smoothing) * losses + self.smoothing * of_all_labels
-        return tf.reduce_sum(tf.where(scored, losses, tf.zeros_like(losses)) * self._weights(labels))
+        losses = tf.where(scored, losses, tf.zeros_like(losses)) * self._weights(labels)
+        return tf.reduce_sum(losses if row_weights is None else losses * row_weights[:, None])
 
     def _weights(self, labels: tf.Tensor) -> tf.Tensor:
         scored = tf.cast(tf.not_equal(labels, UNSCORED), tf.float32)

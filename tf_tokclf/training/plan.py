@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow.compute as pc
 
 from tf_tokclf.config.schema import Config, recipe_settings
 from tf_tokclf.counted import counted
 from tf_tokclf.data.cache import Cache
 from tf_tokclf.data.drawing import AnyDrawing
+from tf_tokclf.data.extra import load_extra
 from tf_tokclf.data.splits import TrainingSplits, load_training_splits
 from tf_tokclf.encoding.crf_file import crf_to_start_from
-from tf_tokclf.encoding.encoded_split import encode_split
+from tf_tokclf.encoding.encoded_split import encode_split, joined_windows
 from tf_tokclf.encoding.model_config import model_config
 from tf_tokclf.encoding.model_folders import local_model_folder, public_name
 from tf_tokclf.encoding.model_info import ModelInfo
@@ -97,17 +99,10 @@ def plan_run(config: Config, *, drawn_before: AnyDrawing | None = None) -> RunPl
     folder = local_model_folder(name, revision=config.model.revision, trust_remote_code=config.model.trust_remote_code)
     tokenizer = load_tokenizer(folder, trust_remote_code=config.model.trust_remote_code)
     splits = load_training_splits(config.data, task=config.task, drawn_before=drawn_before)
+    splits = replace(splits, extra=load_extra(config.data, task=config.task, splits=splits))
     reading = WindowSettings.of(config.alignment, folder, tokenizer)
     encoder = model_config(folder)
-    windows = encode_split(
-        splits.train,
-        splits.trained_labels,
-        tokenizer,
-        reading,
-        cache=Cache.of(config.data),
-        n_embeddings=encoder.get("vocab_size"),
-        for_crf=config.model.head == "crf",
-    )
+    windows, weights = _windows(config, splits, tokenizer, reading, n_embeddings=encoder.get("vocab_size"))
     # A damaged file is reported before anything is written.
     earlier = crf_to_start_from(folder)
     if earlier and config.model.head != "crf":
@@ -131,6 +126,7 @@ def plan_run(config: Config, *, drawn_before: AnyDrawing | None = None) -> RunPl
         max_pieces=training.max_pieces_per_batch,
         seed=training.seed,
         one_shape_a_width=training.jit_compile,
+        weights=weights,
     )
     if not len(batches):
         raise UserError(
@@ -141,6 +137,33 @@ def plan_run(config: Config, *, drawn_before: AnyDrawing | None = None) -> RunPl
     schedule = Schedule.of(config.optimizer, timetable.n_steps)
     warn_of_ignored(config, schedule)
     return RunPlan(config, run, splits, folder, tokenizer, info, batches, timetable, schedule, precision, choices, note)
+
+
+def _windows(
+    config: Config,
+    splits: TrainingSplits,
+    tokenizer: PreTrainedTokenizerFast,
+    reading: WindowSettings,
+    *,
+    n_embeddings: int | None,
+) -> tuple[Dataset, np.ndarray | None]:
+    """The windows to train on, and their weights in the loss: (windows,) float32, or None if there is no extra file."""
+    encoded = [
+        encode_split(
+            split,
+            splits.trained_labels,
+            tokenizer,
+            reading,
+            cache=Cache.of(config.data),
+            n_embeddings=n_embeddings,
+            for_crf=config.model.head == "crf",
+        )
+        for split in splits.trained
+    ]
+    if splits.extra is None:
+        return encoded[0], None
+    weights = np.repeat(np.array([1, config.training.extra_weight], np.float32), list(map(len, encoded)))
+    return joined_windows(*encoded, n_sentences=len(splits.train)), weights
 
 
 def _with_recipe(
@@ -156,7 +179,7 @@ def _with_recipe(
     """
     encoder = Encoder.of(model, tokenizer)
     n_pieces = pc.sum(pc.list_value_length(windows.data.column("input_ids"))).as_py() or 0
-    n_sentences = len(splits.train)
+    n_sentences = sum(map(len, splits.trained))
     data = TrainingData.of(splits.trained_labels, n_sentences=n_sentences, n_windows=len(windows), n_pieces=n_pieces)
     config, choices = follow(config, encoder, data)
     return config, choices, slow_note(config, encoder, data)
@@ -204,6 +227,13 @@ def check_settings(config: Config) -> None:
 def warn_of_ignored(config: Config, schedule: Schedule) -> None:
     """Warn about settings that have no effect because of others, and about a warm-up that does not end."""
     training, optimizer, n_warmup = config.training, config.optimizer, schedule.n_warmup_steps
+    if config.data.extra_file is None:
+        for option, is_set in (
+            ("--extra-weight", training.extra_weight != 1),
+            ("--extra-min-score", config.data.extra_min_score is not None),
+        ):
+            if is_set:
+                log.warning("%s has no effect without --extra-file.", option)
     if training.eval_steps and training.eval_by != "steps":
         log.warning("--eval-steps has no effect, because --eval-strategy is %s.", training.eval_by)
     if not n_warmup:
@@ -230,12 +260,6 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
     training, optimizer = plan.config.training, plan.config.optimizer
     labels = plan.info.labels
     reading = plan.info.reading
-    drawing = plan.splits.drawing
-    sizes = [
-        f"{split.name}: {counted(len(split), 'sentence')}, {counted(split.n_words, 'word')}"
-        + (f", {drawing.how(split.name)}" if drawing and split.name in drawing.names else "")
-        for split in plan.splits
-    ]
     windows = plan.batches.windows
     n_sentences = pc.count_distinct(windows.data.column("sentence")).as_py()
     overlap = f"overlapping by {reading.overlap}" if len(windows) > n_sentences else "one for each sentence"
@@ -256,7 +280,7 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
         ("task", plan.config.task.value),
         ("encoder", plan.config.model.name_or_path or ""),
         *([("", plan.note)] if plan.note else []),
-        *[("data" if i == 0 else "", size) for i, size in enumerate(sizes)],
+        *[("data" if i == 0 else "", size) for i, size in enumerate(_sizes(plan))],
         ("labels", f"{len(labels)}, scheme {labels.scheme.value}: {_shortened(labels.names)}"),
         *([("head", "a linear layer and a CRF, whose transitions are learned")] if plan.has_crf else []),
         ("alignment", ALIGNMENTS[reading.strategy]),
@@ -277,6 +301,20 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
         *([("cost", str(cost))] if (cost := estimate(plan)) else []),
         ("output", str(plan.run.root)),
     ]
+
+
+def _sizes(plan: RunPlan) -> list[str]:
+    """The size of each split in words."""
+    drawing, extra = plan.splits.drawing, plan.splits.extra
+    sizes = []
+    for split in plan.splits:
+        size = f"{split.name}: {counted(len(split), 'sentence')}, {counted(split.n_words, 'word')}"
+        if drawing and split.name in drawing.names:
+            size += f", {drawing.how(split.name)}"
+        if extra and split is extra.split:
+            size = "; ".join([f"{size}, weight {plan.config.training.extra_weight:g} in the loss", *extra.left_out])
+        sizes.append(size)
+    return sizes
 
 
 def _computation(plan: RunPlan) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+from tf_tokclf.data.splits import Split
 from tf_tokclf.files import open_whole, write_json
 from tf_tokclf.inference.evaluate import evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
@@ -63,10 +64,7 @@ def results_json(
     """The content of results.json."""
     return {
         "splits": {name: evaluation.to_json() for name, evaluation in evaluations.items()},
-        "data": {
-            split.name: {"n_sentences": len(split), "n_words": split.n_words, "fingerprint": split.fingerprint}
-            for split in plan.splits
-        },
+        "data": {split.name: _data_facts(plan, split) for split in plan.splits},
         "drawn": {name: drawing.how(name) for name in drawing.names} if (drawing := plan.splits.drawing) else {},
         "notes": list(plan.splits.notes),
         "repairs": dict(plan.splits.repairs),
@@ -79,6 +77,14 @@ def results_json(
         "versions": versions(),
         "machine": {"processor": platform.processor() or platform.machine(), "system": platform.system()},
     }
+
+
+def _data_facts(plan: RunPlan, split: Split) -> dict[str, Any]:
+    facts = {"n_sentences": len(split), "n_words": split.n_words, "fingerprint": split.fingerprint}
+    extra = plan.splits.extra
+    if extra is None or split is not extra.split:
+        return facts
+    return {**facts, "weight": plan.config.training.extra_weight, "left_out": extra.left_out}
 
 
 def versions() -> dict[str, str]:

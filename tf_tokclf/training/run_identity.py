@@ -32,7 +32,9 @@ class Identity:
 
         n_replicas: included because each replica draws its own dropout masks.
         """
-        contents = {f"{split.name} data": content_hash(split) for split in splits}
+        contents = {
+            f"{split.name} data": content_hash(split, with_unlabelled=split.name == "extra") for split in splits
+        }
         contents |= {"encoder": encoder_hash(encoder), _DEVICES: str(n_replicas)}
         return cls(settings_of(config), contents)
 

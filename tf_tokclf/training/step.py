@@ -21,19 +21,24 @@ from tf_tokclf.training.optimizer import clip_factor, global_norm, one_row_each,
 Batch = Mapping[str, tf.Tensor]
 
 _BATCH = {name: tf.TensorSpec((None, None), tf.int64) for name in ("attention_mask", "input_ids", "labels")}
+_WEIGHTED_BATCH = {**_BATCH, "weights": tf.TensorSpec((None,), tf.float32)}
 _COUNT = tf.TensorSpec((), tf.float32)
 _PART = tf.TensorSpec((), tf.int32)
 _ROWS = tf.TensorSpec((None,), tf.int32)
 
 
 class Loss(Protocol):
-    """A sum over a batch, and the weight by which it is divided. Labels are -100 where nothing is scored."""
+    """A sum over a batch, and the weight by which it is divided. Labels are -100 where nothing is scored.
+
+    The weights of rows are factors in the sum and not in the divisor. Otherwise a batch of rows that all have a small
+    weight would count as much as any other batch.
+    """
 
     def weight(self, labels: tf.Tensor) -> tf.Tensor:
         """A float32 scalar."""
 
-    def summed(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """A float32 scalar. labels: (rows, width). logits: (rows, width, labels)."""
+    def summed(self, labels: tf.Tensor, logits: tf.Tensor, row_weights: tf.Tensor | None = None) -> tf.Tensor:
+        """A float32 scalar. labels: (rows, width). logits: (rows, width, labels). row_weights: (rows,), None for 1."""
 
 
 class TrainingStep:
@@ -54,9 +59,11 @@ class TrainingStep:
         jit_compile: bool = False,
         gradient_checkpointing: bool = False,
         loss: Loss | None = None,
+        has_weights: bool = False,
     ) -> None:
         """jit_compile: compile the gradients with XLA, once for each shape of a batch. gradient_checkpointing: keep
-        only the inputs of the encoder's layers for the gradients, and compute the layers again.
+        only the inputs of the encoder's layers for the gradients, and compute the layers again. has_weights: whether
+        batches contain `weights`, (rows,) float32: the weight of each row in the loss.
         """
         self.model = model
         self._devices = devices or Devices()
@@ -73,6 +80,7 @@ class TrainingStep:
         # The parts of a batch are computed in parallel, each on its own core.
         self._n_parts = n_lanes() if self._devices.n_replicas == 1 else 1
         options = {"autograph": architecture_of(model).needs_autograph}
+        batch = _WEIGHTED_BATCH if has_weights else _BATCH
         self._recomputes = gradient_checkpointing
         if gradient_checkpointing:
             mark_layers(model)
@@ -80,13 +88,13 @@ class TrainingStep:
         self._is_compiled = jit_compile
         self._one_part = tf.function(
             self._gradients_of_part,
-            input_signature=[_BATCH, _COUNT, _PART, copies],
+            input_signature=[batch, _COUNT, _PART, copies],
             # With None, the calling function decides.
             jit_compile=jit_compile or None,
             **options,
         )
-        self._update = tf.function(self._update_by_one, input_signature=[_BATCH], **options)
-        self._add = tf.function(self._add_gradients, input_signature=[_BATCH, _COUNT], **options)
+        self._update = tf.function(self._update_by_one, input_signature=[batch], **options)
+        self._add = tf.function(self._add_gradients, input_signature=[batch, _COUNT], **options)
         self._settle = tf.function(self._settle_by_replicas, input_signature=[_ROWS], autograph=False)
         self._finish = tf.function(self._update_by_sum, input_signature=[], autograph=False)
 
@@ -193,7 +201,8 @@ class TrainingStep:
             with self._recomputation(tape):
                 inputs = batch["input_ids"], batch["attention_mask"]
                 logits = piece_logits(self.model, *inputs, training=True, padded=self._is_compiled)
-            loss = tf.math.divide_no_nan(self._loss.summed(batch["labels"], logits), total_weight)
+            summed = self._loss.summed(batch["labels"], logits, batch.get("weights"))
+            loss = tf.math.divide_no_nan(summed, total_weight)
             scaled = self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss
         gradients = tape.gradient(scaled, [*self._weights, *copies])
         return loss, self.optimizer.get_unscaled_gradients(gradients) if self._scales_loss else gradients

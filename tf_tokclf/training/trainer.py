@@ -207,7 +207,7 @@ class Trainer:
     def _record(self, evaluation: Evaluation, *, dev_seconds: float) -> EpochRecord:
         scores, train_seconds, n_steps = evaluation.scores, self.position.train_seconds, self.position.n_unscored
         timetable = self._plan.timetable
-        n_words = self._plan.splits.train.n_words * n_steps / timetable.steps_per_epoch
+        n_words = self._plan.splits.n_trained_words * n_steps / timetable.steps_per_epoch
         return EpochRecord(
             epoch=timetable.epochs(self._n_done),
             train_loss=self.position.loss / n_steps,
@@ -236,8 +236,7 @@ class Trainer:
         batches = self._plan.batches.plan(self.position.epoch)[step * n_batches : (step + 1) * n_batches]
         rows = [int(row) for batch in batches.rows for row in batch]
         sentences = sorted({self._plan.batches.windows[row]["sentence"] for row in rows})
-        train = self._plan.splits.train
-        places = [str(next(iter(train.slice(number, 1))).origin) for number in sentences[:5]]
+        places = [str(self._plan.splits.trained_sentence(number).origin) for number in sentences[:5]]
         more = f" and {len(sentences) - 5} more" if len(sentences) > 5 else ""
         return JobError(
             f"the training loss is {loss} at step {step + 1} of epoch {self.position.epoch + 1}, on the sentences at "
