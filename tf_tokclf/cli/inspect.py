@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @click.command("inspect", cls=UnderscoreCommand)
 @click.argument("source", required=False)
-@setting_options("task", "data", "model", "alignment.max_length", "alignment.overlap")
+@setting_options(
+    *("task", "data", "model", "alignment.max_length", "alignment.overlap"),
+    without=("data.extra_file", "data.extra_min_score"),
+)
 @set_option()
 @click.option(
     "--examples",

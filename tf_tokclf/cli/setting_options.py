@@ -82,13 +82,18 @@ def setting_headings() -> tuple[str, ...]:
     return tuple(dict.fromkeys(setting.heading for setting in described_settings().values()))
 
 
-def setting_options(*names: str) -> Decorator:
-    """The options of these settings and sections, or of all if none are named. `given_settings` has their values."""
+def setting_options(*names: str, without: Iterable[str] = ()) -> Decorator:
+    """The options of these settings and sections, or of all if none are named. `given_settings` has their values.
+
+    without: settings that are left out.
+    """
     first = {name: place for place, name in enumerate(_FIRST)}
     chosen = [
         setting
         for setting in described_settings().values()
-        if setting.names and (not names or setting.name in names or setting.name.partition(".")[0] in names)
+        if setting.names
+        and setting.name not in without
+        and (not names or setting.name in names or setting.name.partition(".")[0] in names)
     ]
     ordered = sorted(chosen, key=lambda setting: first.get(setting.name, len(first)))
     return _all(option for setting in ordered for option in _options(setting))
