@@ -177,7 +177,7 @@ def test_options_win_over_assignments_which_win_over_the_file(
     config, message = outcome_of(lambda: load_config(path, assignments=assignments, options=options))
     if config is None:
         # Each of them is valid on its own, so only combinations can be refused.
-        known = ("not both", "more than once", "leave no sentences for training")
+        known = ("not both", "more than once", "leave no sentences for training", "with model.head: crf")
         assert any(reason in message for reason in known), message
         return
     values = setting_values(config)
