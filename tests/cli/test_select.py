@@ -19,14 +19,16 @@ from tests.inference.sources import sample_texts, write_source
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.splits import read_sentences
-from tf_tokclf.encoding.model_info import read_model_info
+from tf_tokclf.encoding.model_info import ModelInfo, read_model_info
 from tf_tokclf.encoding.tokenizers import load_tokenizer
+from tf_tokclf.encoding.windows import WindowSettings
 from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.labels.spans import spans_of
 from tf_tokclf.model.backend import keras
-from tf_tokclf.model.loading import load_classifier
+from tf_tokclf.model.loading import load_classifier, new_classifier
 from tf_tokclf.model.precision import Precision
 from tf_tokclf.model.saving import save_model_folder
 
@@ -314,7 +316,7 @@ def test_what_is_refused(tiny_classifier: Path, trained: Path, seeds: Path, pool
         "would destroy the input": [tiny_classifier, pool, "-o", pool, "--force"],
         "--exclude reads files": [tiny_classifier, pool, "--exclude", "-"],
         "train.conll: writing it would destroy": [trained, pool, "-o", tmp_path / "train.conll", "--force"],
-        "range 0<=x<=4294967295": [tiny_classifier, pool, "--seed", -1],
+        "range x>=0": [tiny_classifier, pool, "--seed", -1],
     }
     for told, args in cases.items():
         message = refused(*args)
@@ -330,3 +332,24 @@ def test_an_export_has_no_embeddings(tiny_classifier: Path, pool: Path, monkeypa
     assert texts_of(tiny_classifier, pool, "-n", 3) == chosen
     message = refused(tiny_classifier, pool, "--diversity", "embeddings")
     assert "returns no embeddings of sentences. Pass --diversity words" in message
+
+
+def test_labels_that_form_no_spans(tiny_bert: Path, pool: Path, tmp_path: Path):
+    labels = LabelSet(("NOUN", "VERB", "X"), Scheme.NONE)
+    keras.utils.set_random_seed(5)
+    model = new_classifier(tiny_bert, labels.names, precision=Precision("float32", "test"))
+    model.classifier.kernel.assign(model.classifier.kernel * 40)
+    info = ModelInfo(WindowSettings("first", max_length=64, overlap=8), labels)
+    save_model_folder(model, load_tokenizer(tiny_bert), info, tmp_path / "pos")
+    tagger = Tagger.load(tmp_path / "pos")
+    expected = {}
+    for text in POOL:
+        (tagged,) = tagger.tag([Sentence(tuple(text.split()))])
+        verb = np.exp(tagged.log_probabilities.astype(float))[:, 1]
+        expected[" ".join(text.split())] = float((1 - abs(2 * verb - 1)).max())
+    records = selected(tmp_path / "pos", pool, "-n", 4, "--types", "VERB", "--diversity", "none")
+    scores = [record["selection"]["uncertainty"] for record in records]
+    assert scores == pytest.approx(sorted(expected.values(), reverse=True)[:4], abs=1e-5)
+    assert records[0]["selection"]["reason"].startswith("word ")
+    message = refused(tmp_path / "pos", pool, "--output-format", "prodigy")
+    assert "prodigy contains only spans, but the model's labels form no spans" in message

@@ -45,9 +45,10 @@ def test_all_splits_of_a_run_count(conll_files: dict[str, str], people_and_place
     assert keys_of_run(Config()) == set()
 
 
-def test_data_that_is_gone_leaves_nothing_out(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+@pytest.mark.parametrize("file", ["gone.conll", "-"])
+def test_data_that_cannot_be_read_again_leaves_nothing_out(file: str, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING):
-        assert keys_of_run(Config(data=DataConfig(train_file=str(tmp_path / "gone.conll")))) == set()
+        assert keys_of_run(Config(data=DataConfig(train_file=file))) == set()
     assert "its sentences are not left out" in caplog.text
 
 

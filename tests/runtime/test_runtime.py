@@ -252,6 +252,7 @@ def test_every_command_has_a_help(python: Path, here: Path):
         (("fit", "--train-file", "gold.conll"), "tensorflow, tf_keras, transformers and datasets", "tf-tokclf"),
         (("export", "MODEL", "--format", "onnx", "-o", "o"), "tensorflow, tf_keras", "tf-tokclf"),
         (("push", "MODEL", "--hub-model-id", "me/mine"), "tensorflow, tf_keras", "tf-tokclf"),
+        (("select", "MODEL", "a.txt"), "tensorflow, tf_keras", "tf-tokclf"),
         (("predict", "MODEL", "a.txt", "--engine", "tensorflow"), "tensorflow, tf_keras", "tf-tokclf"),
         (("predict", "MODEL", "a.txt", "--precision", "mixed_bfloat16"), "tensorflow, tf_keras", "tf-tokclf"),
         (("predict", "MODEL", "a.txt", "--workers", "2", "-o", "o"), "ray", "'tf-tokclf[ray]'"),

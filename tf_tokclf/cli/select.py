@@ -83,9 +83,7 @@ def _types_in(ctx: click.Context, parameter: click.Parameter, text: str | None) 
     "characters of their words; none: take the most uncertain ones.  [default: embeddings; words for engine onnx; none "
     "for random]",
 )
-@click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Random seed of the selection."
-)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed of the selection.")
 @click.option(
     "--exclude",
     "excluded",
@@ -160,6 +158,9 @@ def select_command(
     tf-tokclf select runs/mine raw.jsonl --budget-words 5000 --types PER,LOC --output-format label-studio -o tasks.json
     tf-tokclf select runs/seeds raw.txt --strategy disagreement --exclude labelled.conll -o next.jsonl
     """
+    from tf_tokclf.optional_packages import check_full_install
+
+    check_full_install("select")  # data sets and clusters
     from tf_tokclf.inference.prediction_spec import PredictionSpec
     from tf_tokclf.inference.selected_output import open_selected_format, selected_format, write_selected
     from tf_tokclf.inference.selection import select

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from hashlib import blake2b
 
 from tf_tokclf.config.schema import Config, DataConfig, Task
+from tf_tokclf.data.reading.base import STDIN
 from tf_tokclf.data.run_settings import settings_for
 from tf_tokclf.data.splits import load_splits, read_sentences
-from tf_tokclf.errors import UserError
+from tf_tokclf.errors import JobError, UserError
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +31,14 @@ def keys_of_run(config: Config) -> set[int]:
     """The keys of all sentences of a run's data; none if the data cannot be read, which is logged as a warning."""
     # Which of the training sentences the run drew for other splits does not matter here.
     data = config.data.model_copy(update={"test_fraction": None})
-    if not (data.train_file or data.validation_file or data.test_file or data.dataset_name):
+    files = (data.train_file, data.validation_file, data.test_file)
+    if not (any(files) or data.dataset_name):
         return set()
     try:
+        if str(STDIN) in files:
+            raise UserError("it was read from standard input.")
         splits = load_splits(data, task=config.task, required=(), draw=False)
-    except UserError as error:
+    except (UserError, JobError) as error:
         log.warning("the run's own data cannot be read, so its sentences are not left out: %s", error)
         return set()
     batches = (batch for split in splits for batch in split.table.select(["words"]).to_batches())

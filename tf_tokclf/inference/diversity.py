@@ -46,7 +46,7 @@ def diverse(vectors: Any, weights: np.ndarray, n: int, *, seed: int) -> list[int
     if n_clusters < 1:
         return []
     # Small clusters are wanted too, so none is given up for another random centre.
-    clusters = MiniBatchKMeans(n_clusters, random_state=seed, n_init=3, reassignment_ratio=0)
+    clusters = MiniBatchKMeans(n_clusters, random_state=seed % 2**32, n_init=3, reassignment_ratio=0)
     clusters.fit(rows, sample_weight=np.maximum(weights, _LEAST_WEIGHT))
     distances = clusters.transform(rows)
     own = distances[np.arange(len(weights)), clusters.labels_]
