@@ -56,6 +56,32 @@ def test_probabilities_are_those_of_all_allowed_sequences(scheme: Scheme, left_o
         assert spans == pytest.approx(by_listing_all(probabilities, labels), rel=1e-9)
 
 
+def marginals_by_listing_all(probabilities: np.ndarray, labels: LabelSet) -> np.ndarray:
+    weights = np.zeros(probabilities.shape)
+    for ids in product(range(len(labels)), repeat=len(probabilities)):
+        if not violations([labels.names[i] for i in ids], labels.scheme):
+            weights[range(len(ids)), list(ids)] += probabilities[range(len(ids)), list(ids)].prod()
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("scheme", "left_out"), ALL)
+def test_probabilities_of_labels_are_those_of_all_allowed_sequences(scheme: Scheme, left_out: str):
+    labels = label_set(scheme, left_out)
+    rng = np.random.default_rng(6)
+    sentences = [rng.dirichlet(np.full(len(labels), 0.4), size=n) for n in (3, 1, 0, 4, 2)]
+    got = Lattice.of(labels).marginals([np.log(one) for one in sentences])
+    for marginals, probabilities in zip(got, sentences, strict=True):
+        assert marginals.shape == probabilities.shape
+        if len(probabilities):
+            np.testing.assert_allclose(marginals, marginals_by_listing_all(probabilities, labels), rtol=1e-9)
+
+
+def test_a_sentence_without_an_allowed_sequence_keeps_its_probabilities():
+    labels = LabelSet(("B-X",), Scheme.BIOES)
+    (marginals,) = Lattice.of(labels).marginals([np.zeros((2, 1))])
+    assert marginals.tolist() == [[1.0], [1.0]]
+
+
 def test_transitions_of_a_crf_weigh_the_sequences():
     labels = label_set(Scheme.IOB2)
     rng = np.random.default_rng(8)

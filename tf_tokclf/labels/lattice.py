@@ -115,6 +115,25 @@ class Lattice:
                 found[group[number]].append(scored)
         return [sorted(one, key=lambda scored: (-scored.probability, scored.span)) for one in found]
 
+    def marginals(self, sentences: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """For each sentence, (words, labels) float64: the probability of each label of a word over all legal sequences.
+
+        sentences: as for `candidates`. A sentence without any legal sequence keeps its own probabilities.
+        """
+        found = [np.zeros((0, len(self.labels)))] * len(sentences)
+        by_length = sorted((i for i in range(len(sentences)) if len(sentences[i])), key=lambda i: len(sentences[i]))
+        for begin in range(0, len(by_length), _SENTENCES_AT_ONCE):
+            group = by_length[begin : begin + _SENTENCES_AT_ONCE]
+            passes = _Passes.of(self, [self._probabilities(sentences[i]) for i in group])
+            weights = passes.before * passes.after
+            is_legal = np.isfinite(passes.total)[passes.sentence] & (weights.sum(axis=1) > 0)
+            weights = np.where(is_legal[:, None], weights, passes.probabilities)
+            shares = weights / weights.sum(axis=1, keepdims=True)
+            borders = np.cumsum([len(sentences[i]) for i in group])[:-1]
+            for i, own in zip(group, np.split(shares, borders)):
+                found[i] = own
+        return found
+
     def _probabilities(self, log_probabilities: np.ndarray) -> np.ndarray:
         known = with_fallback(log_probabilities, self.labels).astype(np.float64)
         return np.exp(np.maximum(known, _LEAST_LOG_PROBABILITY))

@@ -16,9 +16,9 @@ from functools import cached_property
 import numpy as np
 
 from tf_tokclf.counted import counted
-from tf_tokclf.labels.chain import Chain
-from tf_tokclf.labels.decoding import log_marginals, with_fallback
+from tf_tokclf.labels.decoding import with_fallback
 from tf_tokclf.labels.label_set import LabelSet
+from tf_tokclf.labels.lattice import Lattice
 from tf_tokclf.labels.schemes import Scheme, split_label
 from tf_tokclf.labels.sentence import Span
 
@@ -118,10 +118,8 @@ class Questions:
         return self.types is None or type_ in self.types
 
     @cached_property
-    def _rules(self) -> Chain | None:
-        if self.crf or self.labels.scheme is Scheme.NONE:
-            return None
-        return Chain.of_rules(self.labels.names, self.labels.scheme)
+    def _lattice(self) -> Lattice | None:
+        return None if self.crf or self.labels.scheme is Scheme.NONE else Lattice.of(self.labels)
 
     def probabilities(self, sentences: Sequence[np.ndarray]) -> list[np.ndarray]:
         """(words, names) for each sentence, over all label sequences that the scheme allows.
@@ -129,17 +127,13 @@ class Questions:
         sentences: (words, labels) log-probabilities each, nan for words that the model did not see. These have the
         fallback label, so they are certain.
         """
-        if not sentences:
-            return []
-        starts = np.concatenate([[0], np.cumsum([len(one) for one in sentences])])
-        logs = np.concatenate(sentences)
-        if self._rules is not None:
-            logs = log_marginals(logs, starts, self.labels, self._rules)
-        shares = np.exp(with_fallback(logs, self.labels).astype(np.float64))
-        shares /= shares.sum(axis=1, keepdims=True)
-        together = np.zeros((len(shares), len(self.names)))
-        np.add.at(together.T, self.columns, shares.T)
-        return np.split(together, starts[1:-1])
+        if self._lattice is None:
+            shares = [np.exp(with_fallback(one, self.labels).astype(np.float64)) for one in sentences]
+        else:
+            shares = self._lattice.marginals(sentences)
+        together = np.zeros((len(self.labels), len(self.names)))
+        together[np.arange(len(self.labels)), self.columns] = 1.0
+        return [one @ together / one.sum(axis=1, keepdims=True) for one in shares]
 
     def doubt(self, probabilities: np.ndarray, words: Sequence[str], spans: Sequence[Span], measure: str) -> Doubt:
         """Where the model is least certain about a sentence of at least one word, by a measure of `MEASURES`.
