@@ -106,6 +106,56 @@ def test_without_changes_the_file_stays_as_it_is(tmp_path: Path):
     assert (tmp_path / "2.conll").read_bytes() == source.read_bytes()
 
 
+COLUMNS = """\
+-DOCSTART- -X- -X- O
+
+# text = Ada Lovelace saw New York
+Ada  NNP B-NP B-PER
+Lovelace NNP I-NP  I-PER
+saw VBD B-VP O
+New NNP B-NP B-LOC
+York NNP I-NP I-LOC
+
+
+-DOCSTART- -X- -X- O
+
+Paris NNP B-NP B-LOC
+is VBZ B-VP O
+nice JJ B-ADJP O
+
+Alan NNP B-NP O
+left VBD B-VP O
+Rome NNP B-NP B-LOC
+"""
+
+
+@pytest.mark.parametrize(("old", "new"), [("", ""), (" ", "\t"), ("\n", "\r\n")])
+def test_conll_files_keep_columns_comments_and_spaces(tmp_path: Path, old: str, new: str):
+    text = COLUMNS.replace("  ", " ").replace(old, new) if old == " " else COLUMNS.replace(old, new) if old else COLUMNS
+    source = tmp_path / "all.conll"
+    source.write_bytes(text.encode())
+    path = write_lines(tmp_path / "c.jsonl", lines_for(source))
+    convert(str(source), tmp_path / "out.conll", DataConfig(), corrections=path)
+    written = (tmp_path / "out.conll").read_bytes().decode()
+    lines = dict(zip(text.splitlines(keepends=True), written.splitlines(keepends=True), strict=True))
+    changed = {line.split()[0]: (line, other) for line, other in lines.items() if line != other}
+    assert set(changed) == {"Lovelace", "Paris", "Alan", "Rome"}
+    wanted = {"Lovelace": ("I-PER", "O"), "Paris": ("B-LOC", "B-PER"), "Alan": ("O", "B-PER"), "Rome": ("B-LOC", "O")}
+    for word, (line, other) in changed.items():
+        before, after = wanted[word]
+        kept = line.rstrip("\r\n").removesuffix(before)
+        assert other == kept + after + line[len(line.rstrip("\r\n")) :]
+
+
+def test_labels_in_another_spelling_are_written_in_the_standard_one(tmp_path: Path):
+    """Then the lines cannot be kept."""
+    source = tmp_path / "data.conll"
+    source.write_text("Ada\tPER-B\nleft\tOTHER\n\nRome\tLOC-B\n\n", encoding="utf-8")
+    path = write_lines(tmp_path / "c.jsonl", lines_for(source, [(2, Span(0, 1, "LOC"), Span(0, 1, "PER"))]))
+    convert(str(source), tmp_path / "out.conll", DataConfig(), corrections=path)
+    assert (tmp_path / "out.conll").read_text(encoding="utf-8") == "Ada\tB-PER\nleft\tO\n\nRome\tB-PER\n\n"
+
+
 @st.composite
 def sentences_with_changes(draw: st.DrawFn) -> tuple[Scheme, list[str], set[Span], list[Correction]]:
     scheme = draw(st.sampled_from([scheme for scheme in RULES if scheme is not Scheme.IO]))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted, counted_kind
+from tf_tokclf.data.corrected_columns import corrected_lines
 from tf_tokclf.data.corrections import corrected, read_corrections
 from tf_tokclf.data.detection import open_reader
 from tf_tokclf.data.formats.conll import ColumnsReader, separator_named
@@ -78,16 +79,15 @@ def convert(
     is unchanged.
 
     corrections: a file of corrections to apply (`data.corrections`). The format, the column separator and the unit of
-    offsets are then those of the source, unless they are given.
+    offsets are then those of the source, unless they are given, and CoNLL columns keep everything but these labels.
 
     A label sequence that is invalid in its scheme is an error if the conversion depends on it, unless the options say
     how to repair it.
     """
     unnamed = out == STDOUT or (is_stream(out) and not out.suffix)
-    if corrections is not None:
-        found = _form_of(source, data, task, part)
-        to_format, separator, offset_unit = to_format or found[0], separator or found[1], offset_unit or found[2]
-    format = output_format(out, to_format or ("conll" if unnamed else None))
+    form = _SourceForm.of(source, data, task, part) if corrections is not None else _SourceForm()
+    keeps_lines = form.columns is not None and separator is None and data.repair == "none" and data.on_error == "stop"
+    format = output_format(out, to_format or form.format or ("conll" if unnamed else None))
     if out != STDOUT:
         check_no_input(out, [*source_files(source, data), corrections])
         check_free(out, format, force=force)
@@ -105,22 +105,36 @@ def convert(
     read: Iterable[Sentence] = split
     if corrections is not None:
         read, names = _with_corrections(split, scheme, target, corrections, done)
-    sentences = converted(read, data, done, must_understand=must_understand)
-    writing = Writing(task, target, names, separator or "\t", offset_unit or "codepoint")
-    write_sentences(sentences, out, format, writing, force=force)
+    sentences: Iterable[Sentence] = converted(read, data, done, must_understand=must_understand)
+    text = None
+    if form.columns is not None and keeps_lines and format == form.format and target is scheme:
+        sentences = list(sentences)
+        text = corrected_lines(form.columns, list(split), sentences)
+    writing = Writing(task, target, names, separator or form.separator or "\t", offset_unit or form.offset_unit)
+    write_sentences(sentences, out, format, writing, force=force, text=text)
     return done
 
 
-def _form_of(source: str, data: DataConfig, task: Task, part: str | None) -> tuple[str, str | None, str]:
-    """The format, the column separator and the unit of offsets of the source."""
-    if part is not None:
-        return "hf", None, data.offset_unit
-    if source == str(STDIN):
-        raise UserError("corrections cannot be applied to standard input.", hint="Name the file that they belong to.")
-    reader = open_reader(located(source), data, task)
-    options = reader.options
-    separator = reader.structure.separator if isinstance(reader, ColumnsReader) else separator_named(options.separator)
-    return options.format, separator, options.offset_unit
+@dataclass(frozen=True)
+class _SourceForm:
+    """How the source is written. columns: its reader if it is a CoNLL file."""
+
+    format: str | None = None
+    separator: str | None = None
+    offset_unit: str = "codepoint"
+    columns: ColumnsReader | None = None
+
+    @classmethod
+    def of(cls, source: str, data: DataConfig, task: Task, part: str | None) -> _SourceForm:
+        if part is not None:
+            return cls("hf")
+        if source == str(STDIN):
+            problem = "corrections cannot be applied to standard input."
+            raise UserError(problem, hint="Name the file that they belong to.")
+        reader = open_reader(located(source), data, task)
+        options, columns = reader.options, reader if isinstance(reader, ColumnsReader) else None
+        separator = columns.structure.separator if columns else separator_named(options.separator)
+        return cls(options.format, separator, options.offset_unit, columns)
 
 
 def _with_corrections(

@@ -21,9 +21,17 @@ STDOUT = Path("-")
 
 
 def write_sentences(
-    sentences: Iterable[Sentence], out: Path, format: str, writing: Writing, *, force: bool = False
+    sentences: Iterable[Sentence],
+    out: Path,
+    format: str,
+    writing: Writing,
+    *,
+    force: bool = False,
+    text: Iterable[str] | None = None,
 ) -> None:
     """Write `sentences` to `out`, or to standard output if it is `-`.
+
+    text: written in place of what the format makes of the sentences.
 
     Raises UserError if the format cannot be written there, or if `out` exists and `force` is off.
     """
@@ -37,14 +45,14 @@ def write_sentences(
             raise UserError("standard output is closed.", hint="Name an output file or folder.")
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", newline="")
-        for line in lines(sentences, writing):
+        for line in text or lines(sentences, writing):
             sys.stdout.write(shown_on(sys.stdout, line))
         return
     check_free(out, format, force=force)
     try:
         if lines is not None:
             with open_compressed(out) as file:
-                file.writelines(lines(sentences, writing))
+                file.writelines(text or lines(sentences, writing))
         elif to_path is not None and name_without_compression(out) != out and not known.files:
             out.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=out.parent) as scratch:

@@ -269,9 +269,17 @@ def read_columns(readers: Sequence[tuple[ColumnsReader, Problems]]) -> Iterator[
     """The sentences of a file, read once for several readers that differ only in the label column. None for a sentence
     that is left out.
     """
+    reader, _ = readers[0]
+    return columns_in(read_lines(reader.path, reader.options.encoding), readers)
+
+
+def columns_in(
+    lines: Iterable[str], readers: Sequence[tuple[ColumnsReader, Problems]]
+) -> Iterator[tuple[Sentence | None, ...]]:
+    """As `read_columns`, from the lines of the file."""
     parsers = [_ConllParser(reader, problems) for reader, problems in readers]
     first = parsers[0]
-    for number, block in blocks_of(read_lines(first.reader.path, first.reader.options.encoding)):
+    for number, block in blocks_of(lines):
         columns = first.columns(block, number)
         yield tuple(parser.sentence(block, number, columns) for parser in parsers)
 
