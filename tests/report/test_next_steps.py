@@ -173,6 +173,20 @@ def test_what_follows_predict_writes_files(finished: tuple[Path, list[str]]):
     ]
 
 
+def test_what_follows_select_writes_files(finished: tuple[Path, list[str]]):
+    root, _ = finished
+    Path("raw.txt").write_text("ada left oslo .\ngrace saw x\n", encoding="utf-8")
+    printed = "select", root, "raw.txt", "-n", 2, "--strategy", "random"
+    (write,) = recommended(*printed)
+    run(write)
+    assert len(Path("raw.selected.jsonl").read_text().splitlines()) == 2
+    (tasks,) = recommended(*printed, "-o", "mine.jsonl")
+    run(tasks)
+    assert len(json.loads(Path("raw.label-studio.json").read_text())) == 2
+    (convert,) = recommended(*printed, "--output-format", "label-studio", "-o", "mine.json")
+    assert shlex.split(convert)[1:] == ["convert", "export.json", "raw.labelled.conll"]
+
+
 def test_after_a_sentence_predict_leads_to_the_server(finished: tuple[Path, list[str]]):
     need_modules("fastapi", "uvicorn", extra="serve")
     command = recommended("predict", finished[0], text="ada left paris\n")
