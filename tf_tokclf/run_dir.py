@@ -118,9 +118,28 @@ class RunDir:
         return tuple(sorted(path.parent.name for path in configs if path.parent.name.isdecimal()))
 
     @property
+    def learning_curve(self) -> Path:
+        """The scores of runs on shares of the training data, of which this folder contains one on the largest share."""
+        return self.root / "learning_curve.json"
+
+    @property
+    def learning_curve_picture(self) -> Path:
+        """The picture of the same."""
+        return self.root / "learning_curve.svg"
+
+    @property
+    def shares(self) -> Path:
+        """The folder of the runs of a learning curve."""
+        return self.root / "shares"
+
+    def of_share(self, share: float, seed: int) -> RunDir:
+        """The run on a share of the training data with one of the seeds."""
+        return RunDir(self.shares / f"{share:.15g}-seed-{seed}")
+
+    @property
     def folders_of_runs(self) -> tuple[Path, ...]:
         """The folders whose entries are folders of other runs."""
-        return (self.trials,)
+        return self.trials, self.shares
 
     @property
     def temporary(self) -> tuple[Path, ...]:
@@ -152,12 +171,15 @@ class RunDir:
             self.sweep,
             self.sweep_storage,
             self.trials,
+            self.learning_curve,
+            self.learning_curve_picture,
+            self.shares,
         )
 
     @property
     def folders(self) -> tuple[Path, ...]:
         """Those of `files` that are folders."""
-        return self.model, self.checkpoints, self.logs, self.predictions, self.trials
+        return self.model, self.checkpoints, self.logs, self.predictions, *self.folders_of_runs
 
     def predictions_for(self, split: str) -> Path:
         """Words, gold and predicted labels, and scores of one split, one JSON line per sentence."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tf_tokclf.run_dir import RunDir
     from tf_tokclf.runs.seeds import SeedSummary
     from tf_tokclf.runs.sweep import SweepSummary
+    from tf_tokclf.scoring.learning_curve import LearningCurve
     from tf_tokclf.training.train import RunResult
 
 # The help lists these options first.
@@ -86,6 +87,13 @@ def _placed(error: click.UsageError, translation: Translation) -> Exception:
     "model.",
 )
 @_run_option(
+    "--learning-curve",
+    callback=lambda ctx, parameter, text: share_list(text),
+    metavar="SHARE,SHARE,...",
+    help="Train once on each of these shares of the training data, such as 0.1,0.25,0.5,1, and report what more data "
+    "would bring. With --seeds, train with each seed on each share. The median run on the largest share is the model.",
+)
+@_run_option(
     "--sweep",
     type=SweptSetting(),
     multiple=True,
@@ -99,8 +107,8 @@ def _placed(error: click.UsageError, translation: Translation) -> Exception:
     type=click.Choice(["table", "markdown", "latex", "csv", "json"]),
     default="table",
     show_default=True,
-    help="Format of the printed scores, with --seeds and --sweep too. latex: a table for the package booktabs. "
-    "Scores are percentages, except in json, where they are fractions.",
+    help="Format of the printed scores, with --seeds, --sweep and --learning-curve too. latex: a table for the package "
+    "booktabs. Scores are percentages, except in json, where they are fractions.",
 )
 @_run_option("--dry-run", is_flag=True, help="Print the plan and stop before training.")
 @_run_option(
@@ -120,6 +128,7 @@ def fit_command(
     resume: bool,
     resume_from_checkpoint: str | None,
     seeds: tuple[int, ...],
+    learning_curve: tuple[float, ...],
     scores_format: str,
     dry_run: bool,
 ) -> None:
@@ -157,12 +166,13 @@ def fit_command(
     if resume_from_checkpoint and resume_from_checkpoint.lower() == "true":
         resume, resume_from_checkpoint = True, None
     if dry_run:
-        check_kind(settings, seeds, resume_from_checkpoint or None)
-        _show_plan(settings, ctx)
+        check_kind(settings, seeds, resume_from_checkpoint or None, learning_curve)
+        _show_plan(settings, ctx, learning_curve=learning_curve, seeds=seeds)
         return
     result = fit(
         settings,
         seeds=seeds,
+        learning_curve=learning_curve,
         resume=resume,
         resume_from=resume_from_checkpoint or None,
         show_plan=lambda rows: stderr_console().print(key_value_table(rows)),
@@ -171,13 +181,15 @@ def fit_command(
     _show_result(result, settings, scores_format=scores_format)
 
 
-def _show_plan(settings: Config, ctx: click.Context) -> None:
+def _show_plan(
+    settings: Config, ctx: click.Context, *, learning_curve: tuple[float, ...], seeds: tuple[int, ...]
+) -> None:
     from tf_tokclf.report.next_steps import after_plan, show_next
     from tf_tokclf.report.terminal import key_value_table, status, stdout_console
     from tf_tokclf.runs.fit import planned
 
     with status("reading data and encoder"):
-        rows = planned(settings)
+        rows = planned(settings, learning_curve=learning_curve, seeds=seeds)
     stdout_console().print(key_value_table(rows))
     # If a file contains dry_run, the same command line without --dry-run would print the plan again.
     if "--dry-run" not in ctx.meta.get(_ORIGINS, {}):
@@ -189,12 +201,15 @@ def _show_result(result: Any, settings: Config, *, scores_format: str) -> None:
     from tf_tokclf.run_dir import RunDir
     from tf_tokclf.runs.seeds import SeedSummary
     from tf_tokclf.runs.sweep import SweepSummary
+    from tf_tokclf.scoring.learning_curve import LearningCurve
 
     run, mode = RunDir.of(settings.output_dir), settings.evaluation.mode
     if isinstance(result, SweepSummary):
         _show_sweep(result, run, names=list(settings.sweep), mode=mode, scores_format=scores_format)
     elif isinstance(result, SeedSummary):
         _show_seeds(result, run, mode=mode, scores_format=scores_format)
+    elif isinstance(result, LearningCurve):
+        _show_curve(result, run, mode=mode, scores_format=scores_format)
     _show_next(settings, run)
 
 
@@ -262,6 +277,25 @@ def _show_sweep(summary: SweepSummary, run: RunDir, *, names: list[str], mode: s
     out.print(plain_text(f"\n{places}"), soft_wrap=True)
 
 
+def _show_curve(curve: LearningCurve, run: RunDir, *, mode: str, scores_format: str) -> None:
+    from tf_tokclf.report.learning_curve import curve_table
+    from tf_tokclf.report.table_formats import terminal_table
+    from tf_tokclf.report.terminal import stdout_console
+
+    places = (
+        f"model   {run.model} (share {curve.shares[-1]:g}, seed {curve.chosen})\nscores  {run.learning_curve}\n"
+        f"picture {run.learning_curve_picture}"
+    )
+    if scores_format != "table":
+        table = partial(curve_table, curve, {"runs": str(run.root)}, mode=mode)
+        _print_formatted(table, curve.to_json(), scores_format, places)
+        return
+    out = stdout_console()
+    out.print(terminal_table(curve_table(curve)))
+    out.print(plain_text(f"\n{curve.outlook_text}"))
+    out.print(plain_text(f"\n{places}"), soft_wrap=True)
+
+
 def _print_formatted(table: Callable[[], ResultTable], json: dict[str, Any], scores_format: str, places: str) -> None:
     """Print scores for another program on standard output, and the paths of files on standard error."""
     from json import dumps
@@ -297,6 +331,19 @@ def seed_list(text: str | None) -> tuple[int, ...]:
     if any(seed < 0 for seed in seeds):
         raise click.BadParameter("seeds must be 0 or greater.")
     return seeds
+
+
+def share_list(text: str | None) -> tuple[float, ...]:
+    """The shares in a text such as "0.1,0.5,1"."""
+    try:
+        shares = tuple(float(number) for number in text.split(",")) if text else ()
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a list of shares such as 0.1,0.25,0.5,1.") from error
+    if odd := [share for share in shares if not 0 < share <= 1]:
+        raise click.BadParameter(f"{odd[0]:g} is not a share above 0 and at most 1.")
+    if text is not None and len(set(shares)) < max(2, len(shares)):
+        raise click.BadParameter("two or more different shares are needed, such as 0.1,0.25,0.5,1.")
+    return shares
 
 
 def own_config(config: str | None, options: dict[str, Any], *, resume: bool = False) -> str | None:

@@ -29,7 +29,12 @@ _COLUMNS = ("name", "state", "data", "encoder", "seed", "f1", "validation-f1", "
     help="Show only these columns, in this order. f1 stands for validation F1 and test F1. Any setting can be a "
     "column.  [default: all, and the settings that differ]",
 )
-@click.option("--all", "with_parts", is_flag=True, help="Also list the run of each seed and of each trial of a sweep.")
+@click.option(
+    "--all",
+    "with_parts",
+    is_flag=True,
+    help="Also list the run of each seed, of each trial of a sweep and of each share of a learning curve.",
+)
 @click.option(
     "--format",
     "output_format",
@@ -46,8 +51,8 @@ def runs_command(
 
     The table shows the name, state, data, encoder and seed of each run, the settings that differ between runs, F1 on
     the validation and test sets, training time and date. A folder of several seeds has one row, with the mean of the
-    scores. A sweep has one row, with the scores of its best trial. Damaged and unfinished runs are listed with their
-    state.
+    scores. A sweep has one row, with the scores of its best trial. A learning curve has one row, with the mean of the
+    scores on the largest share. Damaged and unfinished runs are listed with their state.
 
     \b
     tf-tokclf runs

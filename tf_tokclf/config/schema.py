@@ -239,6 +239,19 @@ class DataConfig(Section, json_schema_extra={HEADING: "Data"}):
     max_eval_samples: PositiveInt | None = setting(
         None, "Use only the first N validation and N test sentences.", option="--max-eval-samples"
     )
+    train_fraction: float = setting(
+        1.0,
+        "Share of the training sentences to train on, drawn like a validation set. Validation and test sentences "
+        "stay the same. fit --learning-curve trains on several shares.",
+        gt=0,
+        le=1,
+    )
+    train_fraction_seed: int = setting(
+        42,
+        "Random seed for drawing that share. A smaller share with the same seed is part of a larger one.",
+        ge=0,
+        le=2**32 - 1,
+    )
     extra_file: str | None = setting(
         None,
         "File or folder of further training sentences whose labels are less certain, such as predictions. "

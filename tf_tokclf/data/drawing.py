@@ -37,7 +37,7 @@ DRAWN = ("test", "validation")
 # A part whose share differs from the wanted one by more than this part of it is mentioned.
 _FAR_OFF = 0.5
 _RANGE = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?")
-_Unit = Literal["document", "sentence"]
+UnitName = Literal["document", "sentence"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Drawing:
 
     source: str
     seed: int
-    by: _Unit
+    by: UnitName
     fractions: Mapping[str, float]
     sentences: Mapping[str, str]
     n_repeated: Mapping[str, int]
@@ -87,7 +87,7 @@ class Drawing:
 
     def how(self, name: str) -> str:
         """A phrase about one of the splits."""
-        return f"drawn from {self.source}: {_percent(self.fractions[name])}, by {self.by}, seed {self.seed}"
+        return f"drawn from {self.source}: {percent_text(self.fractions[name])}, by {self.by}, seed {self.seed}"
 
     def notes(self) -> list[str]:
         """A line for each split, and warnings."""
@@ -97,7 +97,7 @@ class Drawing:
             notes.append(f"{name}: {n:,} of {counted(self.n_all, 'sentence')}, {self.how(name)}")
             if abs(n / self.n_all - self.fractions[name]) > _FAR_OFF * self.fractions[name] and self.by == "document":
                 notes.append(
-                    f"{name}: this is {_percent(n / self.n_all)} of the sentences, because documents stay whole "
+                    f"{name}: this is {percent_text(n / self.n_all)} of the sentences, because documents stay whole "
                     "(data.split_by=sentence draws single sentences)"
                 )
             if repeated := self.n_repeated[name]:
@@ -203,10 +203,7 @@ def draw(train: Split, data: DataConfig, names: Sequence[str], *, standard: Mapp
     """
     check_installed("drawing sentences", "pyarrow", extra="arrow")
     fractions = {name: _fraction(data, name) for name in DRAWN if name in names}
-    by, members = _members(train, data, len(fractions))
-    counts = type_counts(train, members, standard or {})
-    sizes = np.bincount(members)
-    units = [Unit(int(size), count) for size, count in zip(sizes, counts)]
+    by, members, units = whole_units(train, data, len(fractions), standard or {})
     n_all = len(train)
     wanted = {name: max(1, round(n_all * fraction)) for name, fraction in fractions.items()}
     drawn = draw_parts(units, wanted, data.split_seed)
@@ -223,12 +220,24 @@ def draw(train: Split, data: DataConfig, names: Sequence[str], *, standard: Mapp
     )
 
 
+def whole_units(
+    train: Split, data: DataConfig, n_parts: int, standard: Mapping[str, str]
+) -> tuple[UnitName, np.ndarray, list[Unit]]:
+    """What stays whole when `n_parts` parts are drawn: its name, the unit of each sentence (from 0), and the units.
+
+    standard: label -> standard spelling. Raises UserError if there are too few units.
+    """
+    by, members = _members(train, data, n_parts)
+    counts = type_counts(train, members, standard)
+    return by, members, [Unit(int(size), count) for size, count in zip(np.bincount(members), counts)]
+
+
 def _fraction(data: DataConfig, name: str) -> float:
     fraction: float = getattr(data, f"{name}_fraction")
     return fraction
 
 
-def _members(train: Split, data: DataConfig, n_parts: int) -> tuple[_Unit, np.ndarray]:
+def _members(train: Split, data: DataConfig, n_parts: int) -> tuple[UnitName, np.ndarray]:
     """What stays whole, and the unit (from 0) to which each sentence belongs."""
     documents = None if data.split_by == "sentence" else documents_of(train)
     hint = "Draw single sentences with --set data.split_by=sentence."
@@ -319,10 +328,12 @@ def _n_repeated(train: Split, masks: Mapping[str, np.ndarray]) -> dict[str, int]
 def _parts(train: Split, masks: Mapping[str, np.ndarray], cache: Cache) -> dict[str, Split]:
     """masks: part -> (sentences,) whether a sentence is in it. All other sentences are left for training."""
     rest = ~np.logical_or.reduce(list(masks.values()))
-    return {name: _part(train, name, mask, cache) for name, mask in {"train": rest, **masks}.items()}
+    return {name: marked_sentences(train, name, mask, cache) for name, mask in {"train": rest, **masks}.items()}
 
 
-def _part(train: Split, name: str, mask: np.ndarray, cache: Cache) -> Split:
+def marked_sentences(train: Split, name: str, mask: np.ndarray, cache: Cache) -> Split:
+    """The sentences with True in `mask`, (sentences,), as a split called `name`."""
+
     def change(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
         return chosen_rows(batch, mask[first : first + batch.num_rows])
 
@@ -360,9 +371,9 @@ def _mask(text: str, n_all: int) -> np.ndarray:
     return mask
 
 
-def _percent(share: float) -> str:
+def percent_text(share: float) -> str:
     """
-    >>> _percent(0.1), _percent(0.125), _percent(1 / 3)
+    >>> percent_text(0.1), percent_text(0.125), percent_text(1 / 3)
     ('10 %', '12.5 %', '33.3 %')
     """
     return f"{round(100 * share, 1):g} %"

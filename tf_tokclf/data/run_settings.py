@@ -41,6 +41,7 @@ _OWN = {
     *("extra_file", "extra_min_score"),
     *("train_file", "validation_file", "test_file", "dataset_name", "dataset_config_name", "dataset_revision"),
     *("train_split", "validation_split", "test_split", "max_train_samples", "max_eval_samples"),
+    *("train_fraction", "train_fraction_seed"),
 }
 # Names of columns and layers depend on the file.
 _COLUMNS = ("sentence_column_name", "text_column_name", "label_column_name", "layer")

@@ -30,6 +30,7 @@ from tf_tokclf.data.reading.texts import given_scheme
 from tf_tokclf.data.sentence_batches import batches_of, is_table, sentences_of
 from tf_tokclf.data.split_cache import Split, SplitMetadata, hash_of, load_or_build, transformed
 from tf_tokclf.data.split_names import NAMES_OF_SPLIT, SPLITS, split_in_name
+from tf_tokclf.data.training_share import draw_share
 from tf_tokclf.errors import UserError
 from tf_tokclf.html_form import HtmlForm
 from tf_tokclf.labels.label_set import LabelSet
@@ -58,7 +59,7 @@ _NOT_READING = {
     *(f"{name}_{what}" for name in SPLITS for what in ("file", "split")),
     *("dataset_name", "dataset_revision", "dataset_config_name", "repair", "use_cache", "cache_size_gb"),
     *("validation_fraction", "test_fraction", "split_seed", "split_by", "extra_file", "extra_min_score"),
-    *("max_train_samples", "max_eval_samples", "label_spelling"),
+    *("max_train_samples", "max_eval_samples", "train_fraction", "train_fraction_seed", "label_spelling"),
 }
 
 
@@ -183,7 +184,8 @@ def load_splits(
     shown: Mapping[str, str] | None = None,
 ) -> Splits:
     """Read all splits that the configuration names. If `draw` is on, a missing validation split and the test split that
-    `data.test_fraction` asks for are drawn from the training sentences.
+    `data.test_fraction` asks for are drawn from the training sentences. Of the rest, the share `data.train_fraction` is
+    drawn.
 
     drawn_before: which sentences the training of a run drew, to find the same ones. Raises UserError if the data has
     changed and the training split or a drawn one is `required`. shown: names of splits to use in notes.
@@ -206,6 +208,10 @@ def load_splits(
         if limit is not None and limit < len(split):
             found[name] = transformed(split, f"first {limit}", _first(limit), cache=Cache.of(data))
             notes.append(f"{shown[name]}: the first {limit} of {counted(len(split), 'sentence')}")
+    if "train" in found and data.train_fraction < 1:
+        standard = _standard_labels([found["train"]], data, task)
+        found["train"], note = draw_share(found["train"], data, standard=standard)
+        notes.append(note)
     formats = {name: readers[name if name in readers else "train"].options.format for name in found}
     _check_content(found, formats)
     splits = replace(_checked(found, data, task, notes, shown), drawing=drawing, formats=formats)

@@ -13,6 +13,8 @@ to one part after the other:
   occur in training.
 - A part has at least one unit, and the rest too.
 
+`draw_nested` draws parts of which the smaller ones are in the larger ones, by drawing halves of halves.
+
 Afterwards, with few units, a unit of the part is exchanged for one of the rest as long as this brings the numbers of
 sentences and spans closer to the wanted ones, in the sense of Pearson's chi-square. Large documents need this: which
 side lacks more spans of one type says little about the other spans in a document.
@@ -62,6 +64,45 @@ def draw_parts(units: Sequence[Unit], sizes: Mapping[str, int], seed: int) -> di
         gone = set(parts[name])
         rest = [unit for unit in rest if unit not in gone]
     return parts
+
+
+def draw_nested(units: Sequence[Unit], size: float, seed: int) -> list[int]:
+    """Draw a part that contains every smaller part that is drawn with the same seed.
+
+    size: wanted number of sentences. The part differs from it by at most half of a unit, but has at least one unit.
+
+    The seed puts the units into an order, of which the part is the beginning. The units are divided into halves, each
+    of which is divided again. Both halves have their share of the spans of each type, and each type has a unit in the
+    first half. So every beginning has about its share of all types, and rare types come early.
+
+    Returns the indices of the units in ascending order.
+    """
+    drawn: list[int] = []
+    lacking = size
+    pool, path = list(range(len(units))), [seed]
+    while len(pool) > 1:
+        first, second = _halves(units, pool, path)
+        n_first = sum(units[i].size for i in first)
+        is_in = n_first <= lacking
+        if is_in:
+            drawn += first
+            lacking -= n_first
+        pool = second if is_in else first
+        # Each half of a half is drawn with numbers of its own, which do not depend on the wanted size.
+        path.append(int(is_in))
+    if pool and (not drawn or 2 * lacking >= units[pool[0]].size):
+        drawn += pool
+    return sorted(drawn)
+
+
+def _halves(units: Sequence[Unit], pool: Sequence[int], seed: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Divide the units `pool` into two parts of about the same size, of which the first has all types."""
+    own = [units[i] for i in pool]
+    order = np.random.default_rng(seed).permutation(len(own)).tolist()
+    types = {type for unit in own for type in unit.counts}
+    n_half = max(sum(unit.size for unit in own) // 2, 1)
+    second = set(_Draw(own, order, n_half, types, 1).drawn())
+    return [one for i, one in enumerate(pool) if i not in second], [pool[i] for i in sorted(second)]
 
 
 class _Draw:

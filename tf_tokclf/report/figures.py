@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -15,6 +15,7 @@ from tf_tokclf.scoring.calibration import Reliability
 _WIDTH, _HEIGHT = 400, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 86, 14, 40
 _NAME_HEIGHT = 14
+_CHARACTER_WIDTH = 7
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,77 @@ def line_chart(lines: Sequence[Line], *, alt: str, x_name: str, y_name: str, mar
         path = " ".join(f"{x},{y}" for x, y in places)
         parts.append(f'<polyline class="line {line.style}" points="{path}"/>')
         parts += [f'<circle class="dot {line.style}" cx="{x}" cy="{y}" r="3"/>' for x, y in places]
-    lowest = -math.inf
-    for line in sorted(lines, key=lambda line: plane.y(line.points[-1][1])):
-        x, y = line.points[-1]
+    parts += _line_names(plane, [(line.name, line.style, *line.points[-1]) for line in lines])
+    return _svg(parts, alt)
+
+
+def _line_names(plane: _Plane, ends: Iterable[tuple[str, str, float, float]]) -> list[str]:
+    """The names of lines, at their right ends. ends: name, style, x and y of each line."""
+    parts, lowest = [], -math.inf
+    for name, style, x, y in sorted(ends, key=lambda end: plane.y(end[3])):
         # Names keep the order of the ends of their lines, without overlapping.
         lowest = max(plane.y(y), lowest + _NAME_HEIGHT)
-        text = f'x="{plane.x(x) + 8}" y="{round(lowest + 4, 1)}">{escape(line.name)}'
-        parts.append(f'<text class="name {line.style}" {text}</text>')
+        text = f'x="{plane.x(x) + 8}" y="{round(lowest + 4, 1)}">{escape(name)}'
+        parts.append(f'<text class="name {style}" {text}</text>')
+    return parts
+
+
+@dataclass(frozen=True)
+class Dots:
+    """The values at each size, with a line through their means. style: a class of the style sheet."""
+
+    name: str
+    style: str
+    values: Sequence[tuple[float, Sequence[float]]]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A law, as points of its curve, and the interval of its last value."""
+
+    style: str
+    points: Sequence[tuple[float, float]]
+    interval: tuple[float, float]
+
+
+def size_chart(series: Sequence[Dots], *, alt: str, outlook: Outlook | None = None) -> Markup:
+    """Scores in percent over sizes of training data, on a logarithmic scale. outlook: drawn as a dashed curve."""
+    sizes = [size for one in series for size, _ in one.values]
+    ends = [size for size, _ in outlook.points] if outlook else []
+    values = [value for one in series for _, those in one.values for value in those]
+    values += outlook.interval if outlook else ()
+    y_ticks = ticks(min(values), max(values))
+    plane = _Plane(math.log(min(sizes)), math.log(max([*sizes, *ends])), y_ticks[0], y_ticks[-1])
+    parts = _axes(plane, [], y_ticks, "training sentences", "F1 in percent")
+    parts += _size_ticks(plane, sorted({*sizes, *ends[-1:]}))
+    if outlook:
+        path = " ".join(f"{plane.x(math.log(n))},{plane.y(y)}" for n, y in outlook.points)
+        parts.append(f'<polyline class="line {outlook.style}" stroke-dasharray="2 4" points="{path}"/>')
+        x, (low, high) = plane.x(math.log(ends[-1])), map(plane.y, outlook.interval)
+        parts.append(
+            f'<path class="line {outlook.style}" d="M{x} {low}V{high}M{x - 4} {low}H{x + 4}M{x - 4} {high}H{x + 4}"/>'
+        )
+    for one in series:
+        means = [(plane.x(math.log(size)), plane.y(sum(those) / len(those))) for size, those in one.values]
+        parts.append(f'<polyline class="line {one.style}" points="{" ".join(f"{x},{y}" for x, y in means)}"/>')
+        for (x, _), (_, those) in zip(means, one.values):
+            parts += [f'<circle class="dot {one.style}" cx="{x}" cy="{plane.y(value)}" r="3"/>' for value in those]
+    # At the right end of the chart, because the curve of the outlook goes on beyond the lines.
+    last = [(one.name, one.style, one.values[-1][1]) for one in series]
+    parts += _line_names(plane, [(name, style, plane.x_high, sum(v) / len(v)) for name, style, v in last])
     return _svg(parts, alt)
+
+
+def _size_ticks(plane: _Plane, sizes: Sequence[float]) -> list[str]:
+    """The sizes below the axis. Those that would overlap the one before are left out."""
+    parts, free = [], -math.inf
+    for size in sizes:
+        x, text = plane.x(math.log(size)), f"{size:,.0f}"
+        width = _CHARACTER_WIDTH * len(text) / 2
+        if x - width >= free:
+            parts.append(f'<text class="tick middle" x="{x}" y="{_HEIGHT - _BOTTOM + 16}">{text}</text>')
+            free = x + width + _CHARACTER_WIDTH
+    return parts
 
 
 def reliability_chart(calibration: Reliability, *, alt: str) -> Markup:

@@ -13,8 +13,8 @@ from tf_tokclf.run_dir import RunDir
 def find_runs(folder: Path, *, with_parts: bool = False) -> list[ListedRun]:
     """The runs in `folder` and below, ordered by name.
 
-    A folder of several seeds, or of a sweep, is one run. with_parts: also list the run of each seed and each trial. It
-    is implied if `folder` is such a folder itself.
+    A folder of several seeds, of a sweep, or of a learning curve, is one run. with_parts: also list the run of each
+    seed, each trial and each share. It is implied if `folder` is such a folder itself.
     """
     if not folder.is_dir():
         hint = "Name the folder that contains the folders of runs."
@@ -47,16 +47,17 @@ def _run_folders(folder: Path, *, with_parts: bool) -> Iterator[RunDir]:
             continue
         if is_run:
             yield run
-            inner = [one for one in inner if one not in run.folders or one == run.trials]
-            parts = {run.trials, *map(Path, (run.of_seed(seed).root for seed in run.seeds_with_folder))}
+            inner = [one for one in inner if one not in run.folders or one in run.folders_of_runs]
+            parts = {*run.folders_of_runs, *map(Path, (run.of_seed(seed).root for seed in run.seeds_with_folder))}
             inner = inner if with_parts else [one for one in inner if one not in parts]
         waiting += inner
 
 
 def _is_run(run: RunDir) -> bool:
-    files = (run.config, run.finished, run.results, run.history, run.seeds, run.sweep)
+    files = (run.config, run.finished, run.results, run.history, run.seeds, run.sweep, run.learning_curve)
     return any(path.is_file() for path in files) or run.checkpoints.is_dir()
 
 
 def _has_parts(run: RunDir) -> bool:
-    return run.seeds.is_file() or run.sweep.is_file() or run.trials.is_dir()
+    files = (run.seeds, run.sweep, run.learning_curve)
+    return any(path.is_file() for path in files) or any(folder.is_dir() for folder in run.folders_of_runs)

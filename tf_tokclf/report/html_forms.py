@@ -12,11 +12,13 @@ from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence, text_of
 from tf_tokclf.labels.spans import spans_of
 from tf_tokclf.report.html_tables import html_table
+from tf_tokclf.report.learning_curve import curve_table
 from tf_tokclf.report.marked_text import MarkedText, TextSpan, marked_html
 from tf_tokclf.report.result_tables import difference_table, evaluation_table, overall_comparison_table, score_table
 from tf_tokclf.report.table_formats import Column, Kind, ResultTable
 from tf_tokclf.scoring.comparison import Comparison
 from tf_tokclf.scoring.evaluation import Evaluation
+from tf_tokclf.scoring.learning_curve import LearningCurve
 from tf_tokclf.scoring.scores import Scores
 
 _SHOWN_SENTENCES = 5
@@ -31,6 +33,11 @@ def html_form(result: object) -> Markup:
 @html_form.register
 def _(result: Evaluation) -> Markup:
     return html_table(evaluation_table({"": result}, {}))
+
+
+@html_form.register
+def _(result: LearningCurve) -> Markup:
+    return html_table(curve_table(result))
 
 
 @html_form.register

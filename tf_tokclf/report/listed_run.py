@@ -22,6 +22,7 @@ from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_history import epoch_rows
 from tf_tokclf.run_lock import is_locked
 from tf_tokclf.run_record import load_record
+from tf_tokclf.scoring.learning_curve import read_curve
 from tf_tokclf.scoring.measures import MEASURES, Measure
 from tf_tokclf.seed_scores import f1_by_seed
 
@@ -136,6 +137,8 @@ def _outcome(run: RunDir, config: Config | None) -> dict[str, Any]:
         return _mean_of_seeds(run)
     if run.sweep.is_file() or run.trials.is_dir():
         return _best_of_trials(run)
+    if run.learning_curve.is_file() or run.shares.is_dir():
+        return _largest_share(run)
     # Earlier versions wrote no record, and kept their checkpoints until a run was finished.
     if not run.results.is_file() or (record is None and run.checkpoints.is_dir()):
         return {"state": _progress(run, config), **_best_so_far(run, config)}
@@ -207,6 +210,24 @@ def _best_of_trials(run: RunDir) -> dict[str, Any]:
         n_done = sum(run.of_trial(name).results.is_file() for name in run.trials_with_config)
         return {"state": f"sweep stopped after {counted(n_done, 'trial')}"}
     return {**_scores(run), "state": f"finished, best of {counted(len(trials), 'trial')}"}
+
+
+def _largest_share(run: RunDir) -> dict[str, Any]:
+    """The mean of the seeds on the largest share of a learning curve."""
+    with _reading(run.learning_curve):
+        curve = read_curve(run)
+    if curve is None:
+        n_done = sum(path.is_file() for path in run.shares.glob(f"*/{run.results.name}"))
+        return {"state": f"learning curve stopped after {counted(n_done, 'run')}"}
+    runs = [run.of_share(one.share, one.seed) for one in curve.runs]
+    scores = [_scores(one) for one in runs]
+    return {
+        **_scores(run),
+        "state": f"finished, learning curve of {counted(len(runs), 'run')}",
+        "seeds": curve.seeds,
+        "f1": {split: curve.points[-1].mean(split) for split in curve.splits},
+        "seconds": math.fsum(one["seconds"] for one in scores) if all(scores) else None,
+    }
 
 
 def _scorings(run: RunDir, measure: Measure = MEASURES["f1"]) -> list[tuple[float, float, float]]:

@@ -17,6 +17,7 @@ from tf_tokclf.files import open_whole
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Origin
 from tf_tokclf.report.figures import Line, bar, line_chart, reliability_chart, stacked_bar
+from tf_tokclf.report.learning_curve import curve_chart
 from tf_tokclf.report.marked_sentences import Shown, first_shown, joined, marked_words
 from tf_tokclf.report.marking import TypeColours, visible
 from tf_tokclf.report.page_environment import page_environment
@@ -29,6 +30,7 @@ from tf_tokclf.scoring.counts import Counts
 from tf_tokclf.scoring.entities import Mode, entities_of
 from tf_tokclf.scoring.error_analysis import NOTHING, ErrorAnalysis, Outcome, Ranked, Training
 from tf_tokclf.scoring.evaluation import Evaluation, evaluate_predictions
+from tf_tokclf.scoring.learning_curve import LearningCurve, read_curve
 from tf_tokclf.scoring.predictions import read_predictions, scheme_of
 from tf_tokclf.scoring.slices import SliceCounter, slice_counter
 
@@ -291,6 +293,16 @@ class Page:
             if points:
                 lines.append(Line(name, points, style))
         return lines
+
+    @cached_property
+    def curve(self) -> LearningCurve | None:
+        """The learning curve in the folder, of which the run is a part."""
+        return read_curve(self.run)
+
+    @property
+    def curve_chart(self) -> Any:
+        """The chart of F1 by the number of training sentences."""
+        return curve_chart(self.curve) if self.curve else None
 
     @property
     def outcomes(self) -> list[tuple[str, list[tuple[str, int]], list[tuple[float, str]], int]]:

@@ -1,4 +1,4 @@
-"""`fit`: train a model from a configuration, as a single run, as a run for each of several seeds, or as a sweep."""
+"""`fit`: train a model from a configuration, as a single run, for several seeds, as a sweep, or as a learning curve."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tf_tokclf.config.schema import Config
 from tf_tokclf.config.sweep import Sweep
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras
+from tf_tokclf.runs.learning_curve import Curve, fit_learning_curve, is_curve, planned_curve
 from tf_tokclf.runs.seeds import fit_seeds, seeds_to_resume
 from tf_tokclf.runs.single import PlanRows, fit_single
 from tf_tokclf.runs.sweep import fit_sweep
@@ -23,6 +24,7 @@ def fit(
     config: Config,
     *,
     seeds: Sequence[int] = (),
+    learning_curve: Sequence[float] = (),
     resume: bool = False,
     resume_from: str | Path | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -37,8 +39,10 @@ def fit(
     Args:
         config: The configuration. A sweep in it trains once for each combination of its values and keeps the best run.
         seeds: Train once for each of these seeds, and keep the median run as the model.
-        resume: Continue the run in the output folder. In a folder of several seeds, each of them is checked, continued
-            or restored.
+        learning_curve: Train once on each of these shares of the training data (above 0, at most 1), with each of the
+            seeds, and keep the median run on the largest share as the model.
+        resume: Continue the run in the output folder. In a folder of several seeds or of a learning curve, each run is
+            checked, continued or restored.
         resume_from: Continue a single run from the newest checkpoint in this folder.
         callbacks: Keras callbacks that are called in every run. With `training.eval_steps`, they see the
             training between two scorings as an epoch.
@@ -46,18 +50,23 @@ def fit(
         show_scores: Called with the scores of a single run before its model is published.
 
     Returns:
-        A `RunResult`. For several seeds a `SeedSummary`, for a sweep a `SweepSummary`.
+        A `RunResult`. For several seeds a `SeedSummary`, for a sweep a `SweepSummary`, for a learning curve a
+        `LearningCurve`.
 
     Raises:
         UserError: The configuration or the data has to be changed.
         JobError: The training failed.
         Stopped: Ctrl-C or SIGTERM stopped the run after saving its state.
     """
-    check_kind(config, seeds, resume_from)
+    check_kind(config, seeds, resume_from, learning_curve)
     if config.sweep:
         if show_plan:
             show_plan([("sweep", str(Sweep.of(config)))])
         return fit_sweep(config, resume=resume, callbacks=callbacks)
+    if learning_curve or (resume and resume_from is None and is_curve(config)):
+        return fit_learning_curve(
+            config, learning_curve, seeds, resume=resume, callbacks=callbacks, show_plan=show_plan
+        )
     if resume and resume_from is None and not seeds:
         seeds = seeds_to_resume(config)
     if seeds:
@@ -72,8 +81,24 @@ def fit(
     )
 
 
-def check_kind(config: Config, seeds: Sequence[int] = (), resume_from: str | Path | None = None) -> None:
-    """Raise UserError if options for a single run, for several seeds and for a sweep are combined."""
+def check_kind(
+    config: Config,
+    seeds: Sequence[int] = (),
+    resume_from: str | Path | None = None,
+    learning_curve: Sequence[float] = (),
+) -> None:
+    """Raise UserError if options for a single run, for several seeds, for a sweep and for a learning curve are
+    combined. Only a learning curve can have several seeds.
+    """
+    if learning_curve and config.sweep:
+        raise UserError(
+            "--learning-curve and a sweep cannot be combined.",
+            hint="Sweep first, then draw the learning curve with the best settings.",
+        )
+    if learning_curve and resume_from is not None:
+        raise UserError(
+            "--resume-from-checkpoint continues a single run.", hint="Continue a learning curve with --resume."
+        )
     if seeds and config.sweep:
         raise UserError(
             "--seeds and a sweep cannot be combined.", hint="Sweep first, then train the best settings with --seeds."
@@ -84,8 +109,13 @@ def check_kind(config: Config, seeds: Sequence[int] = (), resume_from: str | Pat
         )
 
 
-def planned(config: Config) -> PlanRows:
-    """The plan of a run as rows of a name and a text. For a sweep, this is the plan of its first trial."""
+def planned(config: Config, *, learning_curve: Sequence[float] = (), seeds: Sequence[int] = ()) -> PlanRows:
+    """The plan of a run as rows of a name and a text. For a sweep, this is the plan of its first trial.
+
+    learning_curve: shares of the training data. The plan then contains the sizes of all runs. seeds: of these runs.
+    """
+    if learning_curve:
+        return planned_curve(Curve.of(config, learning_curve, seeds))
     if not config.sweep:
         return plan_rows(plan_run(config))
     sweep = Sweep.of(config)

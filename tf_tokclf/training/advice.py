@@ -57,8 +57,8 @@ class Advice:
         return html_findings(self.findings, self.command(folder))
 
     def command(self, folder: Path) -> str | None:
-        """The command line to try next. With an option, it trains the run in `folder` in a new folder next to it
-        or its sweep.
+        """The command line to try next. With an option, it trains the run in `folder` in a new folder next to it, to
+        its sweep or to its learning curve.
         """
         if self.option is None:
             return None
@@ -66,10 +66,10 @@ class Advice:
             return " ".join(ours("evaluate", folder, "--errors"))
         name, value = self.option.split()
         named = _named(folder)
-        if named.parent.name == RunDir(named).trials.name:
-            # Another run does not belong to the trials of a sweep.
-            sweep = _named(named.parent.parent)
-            named = sweep.parent / f"{sweep.name}-trial-{named.name}"
+        if named.parent in RunDir(named.parent.parent).folders_of_runs:
+            # Another run does not belong to the trials of a sweep, or to the shares of a learning curve.
+            whole = _named(named.parent.parent)
+            named = whole.parent / f"{whole.name}-{named.parent.name.removesuffix('s')}-{named.name}"
         there = named.parent / f"{named.name}-{name.strip('-').rpartition('-')[2]}-{value}"
         return " ".join(ours("fit", folder, name, value, "--output-dir", str(there)))
 
