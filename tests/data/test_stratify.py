@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tf_tokclf.data import stratify
-from tf_tokclf.data.stratify import Unit, draw_parts
+from tf_tokclf.data.stratify import Unit, draw_nested, draw_parts
 
 TYPES = "abcd"
 counts = st.dictionaries(st.sampled_from(TYPES), st.integers(1, 3), max_size=3)
@@ -196,3 +196,38 @@ def test_each_part_has_its_share_of_each_type(seed):
 def test_too_few_units_cannot_be_divided():
     with pytest.raises(ValueError, match="2 units cannot be divided into 2 parts and a rest"):
         draw_parts([Unit(1, {}), Unit(1, {})], {"test": 1, "validation": 1}, 0)
+
+
+@given(units, shares, shares, seeds)
+def test_a_smaller_nested_part_is_in_the_larger_one(all_units, share, other, seed):
+    n_all = sum(unit.size for unit in all_units)
+    small, large = (set(draw_nested(all_units, part * n_all, seed)) for part in sorted((share, other)))
+    assert small
+    assert small <= large
+    assert draw_nested(all_units, n_all, seed) == list(range(len(all_units)))
+
+
+@given(units, st.floats(0.01, 1), seeds)
+def test_a_nested_part_has_the_wanted_size_but_for_half_a_unit(all_units, share, seed):
+    wanted = share * sum(unit.size for unit in all_units)
+    part = draw_nested(all_units, wanted, seed)
+    assert 2 * abs(size_of(all_units, part) - wanted) <= max(unit.size for unit in all_units) or len(part) == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nested_parts_have_rare_types_and_about_their_share_of_frequent_ones(seed):
+    """Drawn at random, a tenth would lack two of the three rare types on average."""
+    rng = np.random.default_rng(seed)
+    types = ["once", "twice", "twice", *["rare"] * 5, *["some"] * 92, *["most"] * 400, *[None] * 500]
+    all_units = [Unit(1, {types[i]: 1} if types[i] else {}) for i in rng.permutation(len(types))]
+    for share in (0.03, 0.1, 0.3, 0.7):
+        part = draw_nested(all_units, share * len(types), seed)
+        found = Counter(type for i in part for type in all_units[i].counts)
+        assert set(found) == {"once", "twice", "rare", "some", "most"}
+        assert abs(found["most"] - share * 400) <= 4
+        assert abs(found["some"] - share * 92) <= 4
+
+
+def test_another_seed_gives_other_nested_parts():
+    all_units = [Unit(1, {}) for _ in range(100)]
+    assert draw_nested(all_units, 10, 1) != draw_nested(all_units, 10, 2)
