@@ -53,8 +53,8 @@ def test_the_sentence_names_the_size_the_interval_and_the_condition():
     low, high = (f"{100 * end:.1f}" for end in found.interval)
     assert curve.outlook_text == (
         f"With twice as many sentences (2,003), test F1 could be about {100 * found.f1:.1f} ({low} to {high}) "
-        f"instead of {100 * curve.points[-1].mean('test'):.1f}, if the curve goes on as before. This is an extrapolation from 4 "
-        "sizes of training data."
+        f"instead of {100 * curve.points[-1].mean('test'):.1f}, if the curve goes on as before. "
+        "This is an extrapolation from 4 sizes of training data."
     )
 
 

@@ -298,7 +298,9 @@ def _plan_rows(curve: Curve, sizes: Mapping[tuple[float, int], Sizes]) -> PlanRo
             cost = estimate(plan)
         seconds += cost.seconds * len(curve.seeds) if cost else 0.0
         time = f", about {rough_duration(cost.seconds)} per run" if cost else ""
-        texts.append(f"share {share:g}: {sizes[share, curve.seeds[0]]}, {counted(plan.timetable.n_steps, 'step')}{time}")
+        texts.append(
+            f"share {share:g}: {sizes[share, curve.seeds[0]]}, {counted(plan.timetable.n_steps, 'step')}{time}"
+        )
     n_runs = len(curve.shares) * len(curve.seeds)
     times = f"{counted(len(curve.shares), 'share')} x {counted(len(curve.seeds), 'seed')}: {counted(n_runs, 'run')}"
     total = f", about {rough_duration(seconds)} in all if the machine does nothing else" if seconds else ""

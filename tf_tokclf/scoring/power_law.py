@@ -184,7 +184,7 @@ def _noise(curve: Sequence[Measured], residuals: np.ndarray, rng: np.random.Gene
 
 
 def _relative_deviations(curve: Sequence[Measured]) -> tuple[np.ndarray, int]:
-    """How far the error of each seed is from the mean of its size, as a part of the mean, and the degrees of freedom."""
+    """How far the error of each seed is from the mean of its size, relative to it, and the degrees of freedom."""
     several = [one for one in curve if len(one.errors) > 1]
     found = [
         (np.array(one.errors) / one.error - 1) * np.sqrt(len(one.errors) / (len(one.errors) - 1)) for one in several
