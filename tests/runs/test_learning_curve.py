@@ -112,7 +112,7 @@ def test_the_file_contains_the_scores_and_sizes_of_each_run(folder: Path):
         assert run.n_spans == 2 * run.n_sentences
         low, high = results["splits"]["test"]["f1_interval"]["overall"]
         assert run.half_width["test"] == pytest.approx((high - low) / 2)
-    assert [point.n_sentences for point in curve.points] == [14, 29]
+    assert [point.n_sentences for point in curve.points] == [15, 29]
 
 
 def test_the_median_run_on_the_largest_share_is_the_model(folder: Path):
@@ -143,7 +143,7 @@ def test_the_table_the_sentence_and_the_places_are_printed(folder: Path, result:
     # The plan came first.
     plan = " ".join(result.stderr.split())
     assert "2 shares x 2 seeds: 4 runs, about" in plan
-    assert "share 0.5: 14 sentences, 42 words, 28 spans, 8 steps, about" in plan
+    assert "share 0.5: 15 sentences, 45 words, 30 spans, 8 steps, about" in plan
 
 
 @pytest.mark.parametrize("format", ["csv", "json", "latex", "markdown"])
@@ -353,6 +353,6 @@ def test_the_plan_lists_all_runs(args: list[str], tmp_path: Path):
     plan = " ".join(done.stdout.split())
     assert "seeds 2, 1" in plan
     assert "2 shares x 2 seeds: 4 runs, about" in plan
-    for text in ("share 0.5: 14 sentences", "share 1: 29 sentences"):
+    for text in ("share 0.5: 15 sentences", "share 1: 29 sentences"):
         assert text in plan
     assert not (tmp_path / "new").exists()
