@@ -234,13 +234,19 @@ def test_the_command_names_a_new_folder_next_to_any_run(folder: str, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("sweep", "there"), [("runs/a", "runs/a-trial-003-steps-4"), (".", "../here-trial-003-steps-4")]
+    ("whole", "part", "there"),
+    [
+        ("runs/a", "trials/003", "runs/a-trial-003-steps-4"),
+        (".", "trials/003", "../here-trial-003-steps-4"),
+        ("runs/a", "shares/0.1-seed-2", "runs/a-share-0.1-seed-2-steps-4"),
+        (".", "shares/1-seed-2", "../here-share-1-seed-2-steps-4"),
+    ],
 )
-def test_the_command_after_a_trial_names_a_folder_outside_the_sweep(
-    sweep: str, there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_command_after_a_trial_or_a_share_names_a_folder_outside(
+    whole: str, part: str, there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
-    words = shlex.split(Advice(("found",), "--max-steps 4").command(Path(sweep, "trials", "003")))
+    words = shlex.split(Advice(("found",), "--max-steps 4").command(Path(whole, part)))
     assert Path(words[-1]).resolve() == Path(there).resolve()

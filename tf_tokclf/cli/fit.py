@@ -278,7 +278,7 @@ def _show_sweep(summary: SweepSummary, run: RunDir, *, names: list[str], mode: s
 
 
 def _show_curve(curve: LearningCurve, run: RunDir, *, mode: str, scores_format: str) -> None:
-    from tf_tokclf.report.learning_curve import curve_table
+    from tf_tokclf.report.learning_curve import curve_table, short_curve_table
     from tf_tokclf.report.table_formats import terminal_table
     from tf_tokclf.report.terminal import stdout_console
 
@@ -291,7 +291,7 @@ def _show_curve(curve: LearningCurve, run: RunDir, *, mode: str, scores_format: 
         _print_formatted(table, curve.to_json(), scores_format, places)
         return
     out = stdout_console()
-    out.print(terminal_table(curve_table(curve)))
+    out.print(terminal_table(short_curve_table(curve)))
     out.print(plain_text(f"\n{curve.outlook_text}"))
     out.print(plain_text(f"\n{places}"), soft_wrap=True)
 

@@ -17,6 +17,29 @@ _STYLES = {"test": "s1", "validation": "s2"}
 _N_POINTS = 40
 
 
+def short_curve_table(curve: LearningCurve) -> ResultTable:
+    """A row for each share, which fits on a terminal: its size, and F1 with the standard deviation over the seeds."""
+    scores = [Column(f"{split} F1", Kind.NUMBER) for split in curve.splits]
+    rows = []
+    for point, numbers in zip(curve.points, _sizes(curve)):
+        spreads = [(point.mean(split), point.deviation(split)) for split in curve.splits]
+        f1 = [percent(mean) if sd is None else f"{percent(mean)} ± {percent(sd)}" for mean, sd in spreads]
+        rows.append((f"{point.share:g}", *numbers, *f1))
+    return ResultTable((Column("share"), *_size_columns(curve), *scores), tuple(rows))
+
+
+def _size_columns(curve: LearningCurve) -> list[Column]:
+    names = ("sentences", "words", *(["spans"] if curve.points[0].n_spans is not None else []))
+    return [Column(name, Kind.COUNT) for name in names]
+
+
+def _sizes(curve: LearningCurve) -> list[list[int]]:
+    """The numbers of sentences, words and spans of each share, without spans if the labels form none."""
+    return [
+        [round(n) for n in (point.n_sentences, point.n_words, point.n_spans) if n is not None] for point in curve.points
+    ]
+
+
 def curve_table(
     curve: LearningCurve, facts: Mapping[str, str] | None = None, *, mode: str | None = None
 ) -> ResultTable:
@@ -28,12 +51,9 @@ def curve_table(
     for split in curve.splits:
         spread = [Column(f"standard deviation of {split} F1", Kind.SHARE)] if len(curve.seeds) > 1 else []
         scores += [Column(f"{split} F1", Kind.SHARE), *spread]
-    has_spans = curve.points[0].n_spans is not None
-    sizes = ("sentences", "words", *(["spans"] if has_spans else []))
     rows = []
-    for point in curve.points:
-        counts = [point.n_sentences, point.n_words, *([point.n_spans] if has_spans else [])]
-        cells: list[Any] = [f"{point.share:g}", *(round(n or 0) for n in counts)]
+    for point, numbers in zip(curve.points, _sizes(curve)):
+        cells: list[Any] = [f"{point.share:g}", *numbers]
         for split in curve.splits:
             cells += [point.mean(split), *([point.deviation(split)] if len(curve.seeds) > 1 else [])]
         rows.append(tuple(cells))
@@ -45,7 +65,7 @@ def curve_table(
         "outlook": curve.outlook_text,
         "model": f"share {curve.shares[-1]:g}, seed {curve.chosen}",
     }
-    return ResultTable((Column("share"), *(Column(name, Kind.COUNT) for name in sizes), *scores), tuple(rows), facts)
+    return ResultTable((Column("share"), *_size_columns(curve), *scores), tuple(rows), facts)
 
 
 def curve_chart(curve: LearningCurve) -> Markup:

@@ -278,8 +278,8 @@ def _size(config: Config, share: float) -> Sizes:
         return Sizes(len(train), train.n_words, None)
     n_spans = sum(training_of(train, splits.scheme).n_spans.values())
     if not n_spans:
-        problem = f"--learning-curve: the share {share:g} gives {counted(len(train), 'sentence')} without any span."
-        raise UserError(problem, path=train.place, hint="Choose larger shares.")
+        problem = f"--learning-curve: the share {share:g} ({counted(len(train), 'sentence')}) contains no spans."
+        raise UserError(problem, path=train.place, hint="Check the labels of the training data with tf-tokclf inspect.")
     return Sizes(len(train), train.n_words, n_spans)
 
 
