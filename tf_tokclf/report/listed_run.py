@@ -22,7 +22,6 @@ from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_history import epoch_rows
 from tf_tokclf.run_lock import is_locked
 from tf_tokclf.run_record import load_record
-from tf_tokclf.scoring.learning_curve import read_curve
 from tf_tokclf.scoring.measures import MEASURES, Measure
 from tf_tokclf.seed_scores import f1_by_seed
 
@@ -214,6 +213,9 @@ def _best_of_trials(run: RunDir) -> dict[str, Any]:
 
 def _largest_share(run: RunDir) -> dict[str, Any]:
     """The mean of the seeds on the largest share of a learning curve."""
+    # It imports numpy, which no other run needs.
+    from tf_tokclf.scoring.learning_curve import read_curve
+
     with _reading(run.learning_curve):
         curve = read_curve(run)
     if curve is None:
