@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import click
 from tf_tokclf.cli.options import UnderscoreCommand, logging_options, set_option
 from tf_tokclf.cli.setting_options import HeadedOption, given_settings, setting_options
 from tf_tokclf.control_characters import plain_text
+
+log = logging.getLogger(__name__)
 
 # The help lists these options first.
 _run_option = partial(click.option, cls=HeadedOption, heading="Run")
@@ -80,9 +83,9 @@ def label_issues_command(
     options = {**given_settings(ctx), "output_dir": str(folder)}
     settings = load_config(config, assignments=assignments, options=options)
     if settings.model.name_or_path is None:
-        settings = load_config(
-            config, assignments=assignments, options={**options, "model.name_or_path": encoder_to_try()}
-        )
+        options["model.name_or_path"] = encoder_to_try()
+        log.info("encoder: %s (--model-name-or-path chooses another one)", encoder_to_try())
+        settings = load_config(config, assignments=assignments, options=options)
     check_run_inputs(settings)
     with status("loading TensorFlow"):
         from tf_tokclf.runs.label_issues import IssuesDir, find_label_issues

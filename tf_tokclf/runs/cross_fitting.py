@@ -202,7 +202,7 @@ def _fold_config(config: Config, folder: FoldsDir, number: int, splits: Splits, 
         use_cache=config.data.use_cache,
         cache_size_gb=config.data.cache_size_gb,
     )
-    training = {"eval_strategy": "no", "eval_steps": None, "patience": None}
+    training: dict[str, Any] = {"eval_strategy": "no", "eval_steps": None, "patience": None, "extra_weight": 1.0}
     values = {f"training.{name}": value for name, value in training.items()}
     changed = config.model_copy(update={"data": data, "hub": HubConfig()})
     return with_settings(changed, {**values, "output_dir": str(folder.run(number).root), "overwrite": True})
