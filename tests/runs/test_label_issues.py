@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -94,21 +95,23 @@ def test_tasks_have_the_given_labels_and_the_suggestions(done: tuple[Path, Ended
 
 
 def test_a_killed_command_continues_with_the_finished_folds(
-    data: Path, tiny_bert: Path, kill_server: KillServer, tmp_path: Path
+    done: tuple[Path, Ended], data: Path, tiny_bert: Path, kill_server: KillServer, tmp_path: Path
 ):
-    short = ["--folds=2", "--max-steps=2"]
-    whole, folder = tmp_path / "whole", tmp_path / "killed"
-    assert kill_server.run([*arguments(data, tiny_bert, whole), *short], whole, before=UNTRACED).code == 0
-    args = [*arguments(data, tiny_bert, folder), *short]
-    killed = kill_server.run(args, folder, Ending(change=1, place="fold-2/model"), before=UNTRACED)
-    assert killed.code == -9
+    whole, _ = done
+    folder = tmp_path / "issues"
+    shutil.copytree(whole / "folds", folder / "folds")
+    (folder / "folds" / "fold-3.npz").unlink()
     finished = folder / "folds" / "fold-1.npz"
     before = finished.stat().st_mtime_ns
+    args = arguments(data, tiny_bert, folder)
+    killed = kill_server.run(args, folder, Ending(change=1, place="fold-3/model"), before=UNTRACED)
+    assert killed.code == -9
+    assert "fold 1 of 3 is finished" in killed.stderr
+    assert (folder / "folds" / "fold-3" / "config.yaml").is_file()
     assert not (folder / "issues.jsonl").exists()
     again = kill_server.run(args, folder, before=UNTRACED)
     assert again.code == 0, again.stderr
     assert finished.stat().st_mtime_ns == before
-    assert "fold 1 of 2 is finished" in again.stderr
     assert (folder / "issues.jsonl").read_bytes() == (whole / "issues.jsonl").read_bytes()
 
 
