@@ -17,7 +17,7 @@ import onnx  # noqa: E402
 from tests.publishing.export.graphs import classifier, logits  # noqa: E402
 from tf_tokclf.errors import JobError, UserError  # noqa: E402
 from tf_tokclf.publishing.export.agreement import LIMITS, Difference, Limits  # noqa: E402
-from tf_tokclf.publishing.export.float32_layers import Quantizer  # noqa: E402
+from tf_tokclf.publishing.export.float32_layers import InFloat32, Quantizer  # noqa: E402
 
 RANDOM = np.random.default_rng(5)
 IDS = RANDOM.integers(0, 70, (40, 5))
@@ -56,7 +56,7 @@ def model() -> onnx.ModelProto:
 
 
 def test_only_the_layer_that_cannot_be_quantized_stays_in_float32(model: onnx.ModelProto):
-    assert Quantizer(model, "int8", Original(model)).sufficient() == {"embeddings"}
+    assert Quantizer(model, "int8", Original(model)).sufficient() == InFloat32(frozenset({"embeddings"}))
 
 
 def test_a_vocabulary_with_which_float32_fails_too_is_said(model: onnx.ModelProto):
@@ -71,7 +71,7 @@ def test_layers_are_kept_by_name_or_by_the_beginning_of_it(model: onnx.ModelProt
     assert Quantizer(model, "int8", original, ["last"]).keep == {"last"}
     block = Quantizer(model, "int8", original, ["block/", "last"])
     assert block.in_order(block.keep) == ("block/first", "block/second", "last")
-    assert block.keep <= block.sufficient()
+    assert block.keep <= block.sufficient().layers
 
 
 @pytest.mark.parametrize(

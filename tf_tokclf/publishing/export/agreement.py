@@ -95,8 +95,10 @@ class Agreement:
     """The result of comparing an export with its model.
 
     sentences_from: the file or split of the sentences. The words per second are those of forward passes only, without
-    the first batch. in_float32: the layers of an int8 or int4 export that were left in float32. enough_in_float32: if
-    the export disagrees, the layers with which it was found to agree, if they were searched.
+    the first batch. in_float32: the layers of an int8 or int4 export that were left in float32. columns_in_float32:
+    the number of columns of the inputs of each other layer that were at least left in float32. enough_in_float32,
+    enough_columns_in_float32: if the export disagrees, the layers and columns with which it was found to agree, if they
+    were searched.
     """
 
     format: str
@@ -115,7 +117,9 @@ class Agreement:
     export_words_per_second: float
     limits: Limits
     in_float32: tuple[str, ...] = ()
+    columns_in_float32: int = 0
     enough_in_float32: tuple[str, ...] = ()
+    enough_columns_in_float32: int = 0
     vocabulary: VocabularyChange | None = None
 
     @property
@@ -143,16 +147,19 @@ class Agreement:
     @property
     def advice(self) -> str:
         """What to try if there are problems."""
-        if self.vocabulary is not None and not self.enough_in_float32:
+        is_found = bool(self.enough_in_float32 or self.enough_columns_in_float32)
+        if self.vocabulary is not None and not is_found:
             return "Pass a file with more texts to --trim-vocabulary, or leave it out."
         if self.quantize is None:
             return "" if self.format == "savedmodel" else OTHER_FORMATS
         has_float16 = self.quantize != "float16" and "float16" in QUANTIZATIONS[self.format]
         other = f"Export {'with --quantize float16, or ' if has_float16 else ''}without --quantize."
-        if self.enough_in_float32:
+        if is_found:
             if self.quantize == "int8":
-                layers = ", ".join(self.enough_in_float32)
-                return f"Export with --quantize auto, which leaves these layers in float32: {layers}. Or e{other[1:]}"
+                kept = f"{counted(self.enough_columns_in_float32, 'column')} of each layer's inputs in float32"
+                if self.enough_in_float32:
+                    kept = f"these layers in float32: {', '.join(self.enough_in_float32)}"
+                return f"Export with --quantize auto, which leaves {kept}. Or e{other[1:]}"
             layers = " ".join(f"--keep-float32 {name}" for name in self.enough_in_float32)
             other = f"It agrees if these layers stay in float32: {layers}. {other}"
         if self.n_words >= FEW_WORDS:
@@ -184,6 +191,8 @@ class Agreement:
             rows += self.vocabulary.rows()
         if self.in_float32:
             rows.append(("layers in float32", ", ".join(self.in_float32)))
+        if self.columns_in_float32:
+            rows.append(("columns in float32", f"the {self.columns_in_float32} largest of each layer's inputs"))
         return [*rows, ("result", "the export agrees with the model" if not self.problems else " ".join(self.problems))]
 
 

@@ -147,7 +147,7 @@ def _quantized(path: Path, quantize: str, original: Original, keep: Sequence[str
     """Replace the ONNX model `path` by one with smaller weights, and compare that with the original."""
     import onnx
 
-    from tf_tokclf.publishing.export.float32_layers import Quantizer
+    from tf_tokclf.publishing.export.float32_layers import InFloat32, Quantizer
     from tf_tokclf.publishing.export.quantization import with_float16_weights
 
     model = onnx.load(path)
@@ -158,12 +158,14 @@ def _quantized(path: Path, quantize: str, original: Original, keep: Sequence[str
         onnx.save(with_float16_weights(model), smaller)
         return compare(original, format="onnx", quantize=kind, path=smaller, model_bytes=model_bytes)
     quantizer = Quantizer(model, kind, original, keep)
-    kept = quantizer.sufficient() if quantize == AUTO else quantizer.keep
+    kept = quantizer.sufficient() if quantize == AUTO else InFloat32(quantizer.keep)
     onnx.save(quantizer.quantized(kept), smaller)
     agreement = compare(original, format="onnx", quantize=kind, path=smaller, model_bytes=model_bytes)
-    agreement = replace(agreement, in_float32=quantizer.in_order(kept))
+    agreement = replace(agreement, in_float32=quantizer.in_order(kept.layers), columns_in_float32=kept.n_columns)
     if agreement.problems:
-        return replace(agreement, enough_in_float32=quantizer.in_order(quantizer.sufficient()))
+        enough = quantizer.sufficient()
+        layers = quantizer.in_order(enough.layers)
+        return replace(agreement, enough_in_float32=layers, enough_columns_in_float32=enough.n_columns)
     return agreement
 
 

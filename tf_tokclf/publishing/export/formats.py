@@ -92,7 +92,10 @@ def _write_tflite(serving: Serving, folder: Path, quantize: str | None) -> Path:
 
 
 def _write_onnx(serving: Serving, folder: Path, quantize: str | None) -> Path:
+    import onnx
     import tf2onnx
+
+    from tf_tokclf.publishing.export.single_operations import with_single_operations
 
     path = folder / model_file("onnx", None)
     path.parent.mkdir()
@@ -104,6 +107,7 @@ def _write_onnx(serving: Serving, folder: Path, quantize: str | None) -> Path:
             custom_op_handlers={"Erfc": (_erfc, [])},
             output_path=str(path),
         )
+    onnx.save(with_single_operations(onnx.load(path)), path)
     return path
 
 

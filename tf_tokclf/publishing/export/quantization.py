@@ -2,6 +2,8 @@
 
 - float16: all weights. The model still computes in float32.
 - int8: matrices have a scale per column, and are multiplied with inputs that are rounded to 8 bits when the model runs.
+  A few columns of the inputs, which are far larger than the others, are multiplied in float32 (as in LLM.int8(),
+  Dettmers et al. 2022, arXiv:2208.07339, but always the same columns).
 - int4: matrices have a scale and a zero point per block of 32 numbers (MatMulNBits of onnxruntime).
 
 Embeddings have a scale per row with int8 and per block with int4. Only standard operations read them, so that they can
@@ -11,7 +13,7 @@ be read by every runtime.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,33 +112,65 @@ def quantized(
     *,
     keep: Set[str] = frozenset(),
     smoothing: Mapping[str, np.ndarray] | None = None,
+    columns: Mapping[str, np.ndarray] | None = None,
 ) -> onnx.ModelProto:
     """A copy of `model` with all layers in int8 or int4, except those in `keep`.
 
-    kind: "int8" or "int4". smoothing: for the inputs of matrices, a divisor of each column (see `smoothing.py`).
+    kind: "int8" or "int4". smoothing: for the inputs of matrices, a divisor of each column (see `calibration.py`).
+    columns: for the inputs of matrices, the columns whose products stay in float32 (int8 only).
     """
-    writer = _Writer(kind, smoothing or {})
+    writer = _Writer(kind, smoothing or {}, columns or {}, _biases(model))
     weights = {name: weight for name, weight in weights_of(model).items() if weight.layer not in keep}
     of_node = {node.output[0]: name for name, weight in weights.items() for node in weight.nodes}
     for node in model.graph.node:
         name = of_node.get(node.output[0])
         if name is None:
-            writer.nodes.append(node)
+            writer.copy(node)
         else:
             writer.replace(node, name, weights[name])
     tensors = [tensor for tensor in model.graph.initializer if tensor.name not in weights]
     return _with_graph(model, writer.nodes, [*tensors, *writer.tensors.values()])
 
 
-class _Writer:
-    """The operations and tensors of a quantized graph."""
+def _biases(model: onnx.ModelProto) -> dict[str, str]:
+    """For each tensor that is read only where a constant of one dimension is added, the sum."""
+    vectors = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 1}
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    only = {name: found[0] for name, found in readers.items() if len(found) == 1}
+    return {name: add.output[0] for name, add in only.items() if add.op_type == "Add" and vectors & {*add.input}}
 
-    def __init__(self, kind: str, smoothing: Mapping[str, np.ndarray]) -> None:
+
+class _Writer:
+    """The operations and tensors of a quantized graph. biases: see `_biases`."""
+
+    def __init__(
+        self,
+        kind: str,
+        smoothing: Mapping[str, np.ndarray],
+        columns: Mapping[str, np.ndarray],
+        biases: Mapping[str, str],
+    ) -> None:
         self._kind = kind
         self.nodes: list[onnx.NodeProto] = []
         self.tensors: dict[str, onnx.TensorProto] = {}
-        self._smoothing = smoothing
+        self._smoothing, self._columns, self._biases = smoothing, columns, biases
         self._written: set[str] = set()
+        # By the tensor that they belong to: products of columns in float32 that are added after the bias.
+        self._to_add: dict[str, str] = {}
+
+    def copy(self, node: onnx.NodeProto) -> None:
+        """Write an operation that is not quantised."""
+        product = self._to_add.pop(node.output[0], None)
+        if product is None:
+            self.nodes.append(node)
+            return
+        # onnxruntime computes a product of whole numbers and its bias as one operation, so that they stay together.
+        result, without = node.output[0], f"{node.output[0]}_whole"
+        self._add(node.op_type, node.input, [without], name=node.name)
+        self._add("Add", [without, product], [result])
 
     def replace(self, node: onnx.NodeProto, name: str, weight: Weight) -> None:
         """Write what computes the result of `node` with the quantized tensor `name`."""
@@ -150,10 +184,16 @@ class _Writer:
 
     def _matrix_int8(self, node: onnx.NodeProto, name: str, weight: Weight) -> None:
         values, source, result = weight.values, node.input[0], node.output[0]
-        divisor = self._smoothing.get(source) if len(weight.nodes) == 1 else None
-        if divisor is not None:
-            values, smooth = values * divisor[:, None], f"{source}_smooth"
-            self._once("Mul", [source, self._tensor(f"{source}_factor", np.float32(1) / divisor)], [smooth])
+        is_single = len(weight.nodes) == 1
+        columns = self._columns.get(source, np.zeros(0, np.int64)) if is_single else np.zeros(0, np.int64)
+        divisor = self._smoothing.get(source) if is_single else None
+        if len(columns):
+            self._columns_float32(node, name, values, columns)
+        if divisor is not None or len(columns):
+            divisor = np.ones(len(values), np.float32) if divisor is None else divisor
+            values, factor, smooth = values * divisor[:, None], np.float32(1) / divisor, f"{source}_smooth"
+            values[columns], factor[columns] = 0, 0
+            self._once("Mul", [source, self._tensor(f"{source}_factor", factor)], [smooth])
             source = smooth
         whole, scale = whole_numbers(values, LARGEST_WEIGHT, axis=0)
         rounded, input_scale, zero = f"{source}_int8", f"{source}_scale", f"{source}_zero"
@@ -162,7 +202,22 @@ class _Writer:
         self._add("MatMulInteger", [rounded, self._tensor(f"{name}_int8", whole), zero], [sums])
         self._add("Cast", [sums], [in_float], to=TensorProto.FLOAT)
         self._add("Mul", [input_scale, self._tensor(f"{name}_scale", scale[0])], [scales])
-        self._add("Mul", [in_float, scales], [result], name=node.name)
+        if not len(columns):
+            self._add("Mul", [in_float, scales], [result], name=node.name)
+        elif bias := self._biases.get(result):
+            self._add("Mul", [in_float, scales], [result], name=node.name)
+            self._to_add[bias] = f"{result}_columns"
+        else:
+            self._add("Mul", [in_float, scales], [f"{result}_whole"], name=node.name)
+            self._add("Add", [f"{result}_whole", f"{result}_columns"], [result])
+
+    def _columns_float32(self, node: onnx.NodeProto, name: str, values: np.ndarray, columns: np.ndarray) -> None:
+        """Multiply some columns of the input with their rows of the matrix."""
+        source, result = node.input[0], node.output[0]
+        numbers = self._tensor(f"{source}_column_numbers", columns)
+        self._once("Gather", [source, numbers], [f"{source}_chosen"], axis=-1)
+        rows = self._tensor(f"{name}_rows", values[columns])
+        self._add("MatMul", [f"{source}_chosen", rows], [f"{result}_columns"])
 
     def _matrix_int4(self, node: onnx.NodeProto, name: str, weight: Weight) -> None:
         n_rows, n_columns = weight.tensor.dims
@@ -228,14 +283,14 @@ class _Writer:
         self.tensors.setdefault(name, numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
 
-    def _add(self, operation: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
+    def _add(self, operation: str, inputs: Sequence[str], outputs: list[str], **attributes: Any) -> None:
         self.nodes.append(helper.make_node(operation, inputs, outputs, **attributes))
 
-    def _once(self, operation: str, inputs: list[str], outputs: list[str]) -> None:
+    def _once(self, operation: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
         """Add an operation on the input of several matrices, if it is not there yet."""
         if outputs[0] not in self._written:
             self._written.add(outputs[0])
-            self._add(operation, inputs, outputs)
+            self._add(operation, inputs, outputs, **attributes)
 
 
 def whole_numbers(values: np.ndarray, largest: int, axis: int) -> tuple[np.ndarray, np.ndarray]:
