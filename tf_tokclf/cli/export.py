@@ -24,7 +24,7 @@ from tf_tokclf.cli.setting_options import data_options, setting_parameter
     "--quantize",
     type=click.Choice(["float16", "int8", "int4", "auto"]),
     help="Make the weights smaller (tflite, onnx). float16: half the size. int8: a quarter, and faster. int4 (onnx): "
-    "about a sixth. auto (onnx): int8 with as few layers in float32 as the limits allow.",
+    "about a sixth. auto (onnx): int8 with as little in float32 as the limits allow.",
 )
 @click.option(
     "--keep-float32",
@@ -37,9 +37,10 @@ from tf_tokclf.cli.setting_options import data_options, setting_parameter
 @click.option(
     "--trim-vocabulary",
     "trim_vocabulary",
-    metavar="FILE",
-    help="Remove tokens that occur neither in the run's training data nor in FILE (one sentence per line) from the "
-    "embeddings and the tokenizer. Single characters stay, so that any text can be read.",
+    metavar="FILE|scripts:NAME,...",
+    help="Remove tokens that occur neither in the run's training data nor in FILE (one sentence per line), or that are "
+    "in other scripts than those named (scripts:latin,cyrillic), from the embeddings and the tokenizer. Single "
+    "characters stay, so that any text can be read.",
 )
 @click.option(
     "--split",
@@ -104,11 +105,13 @@ def export_command(
     """
     from tf_tokclf.errors import JobError
     from tf_tokclf.publishing.export.folder import check_format, check_free, model_file
+    from tf_tokclf.publishing.export.scripts import scripts_in
 
     check_format(format, quantize, keep_float32)
     given, task = given_data(ctx, assignments)
     data = given.model_copy(update={"test_file": file}) if file else given
-    check_free(output, model, data, texts=trim_vocabulary, force=force)
+    texts = None if trim_vocabulary and scripts_in(trim_vocabulary) else trim_vocabulary
+    check_free(output, model, data, texts=texts, force=force)
 
     from tf_tokclf.report.next_steps import after_export, show_next
     from tf_tokclf.report.terminal import key_value_table, status, stdout_console

@@ -258,7 +258,7 @@ records_output_option = click.option(
 look_ahead_option = click.option(
     "--look-ahead",
     type=click.IntRange(min=1),
-    default=32_768,
+    default=16_384,
     show_default=True,
     help="Number of words to read ahead, to batch sentences of similar length. 1: label each sentence immediately.",
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from tf_tokclf.labels.sentence import Sentence
 
 # Sentences are sorted by length within a block of this many words, which limits the memory.
-LOOK_AHEAD_WORDS = 32_768
+LOOK_AHEAD_WORDS = 16_384
 
 
 def block_starts(sentences: Iterable[Sentence], n_words: int) -> list[int]:

@@ -67,6 +67,8 @@ def log_marginals(
 def with_fallback(log_probabilities: np.ndarray, labels: LabelSet) -> np.ndarray:
     """The scores with those of the fallback label for words that the model did not see."""
     unseen = np.isnan(log_probabilities[:, 0])
+    if not unseen.any():
+        return log_probabilities
     fallback = np.full(log_probabilities.shape[1], _LEAST_LOG_PROBABILITY, log_probabilities.dtype)
     fallback[labels.id_by_label[labels.fallback]] = 0.0
     return np.where(unseen[:, None], fallback, log_probabilities)

@@ -26,6 +26,10 @@ _WARM_UP_WORDS = (4, 12, 30)
 _WARM_UP_TEXTS = (1, 8)
 # A batch can be abandoned after each block of this many words. Most batches have fewer.
 _WORDS_AT_ONCE = 2048
+# Up to this size, the texts and records of a request take less than half a millisecond. Passing them to another thread
+# and back would take longer.
+_SMALL_CHARACTERS = 2000
+_SMALL_WORDS = 200
 
 
 class Service:
@@ -90,7 +94,8 @@ class Service:
 
     async def tag(self, inputs: Inputs) -> list[TaggedSentence]:
         """Label the inputs. Raises Busy, Closed, Abandoned or WorkFailed."""
-        sentences = await asyncio.to_thread(self.sentences_of, inputs)
+        is_small = _n_characters(inputs) <= _SMALL_CHARACTERS
+        sentences = self.sentences_of(inputs) if is_small else await asyncio.to_thread(self.sentences_of, inputs)
         if not sentences:
             return []
         tagged = await asyncio.wrap_future(self._batcher.submit(sentences))
@@ -103,7 +108,9 @@ class Service:
         if options.threshold is not None and self.tagger.labels.outside is None:
             raise UserError("threshold applies to spans, but the labels of this model form no spans.")
         tagged = await self.tag(inputs)
-        return await asyncio.to_thread(self._records, tagged, options)
+        n_words = sum(len(one.sentence) for one in tagged)
+        is_small = n_words <= _SMALL_WORDS and not options.top_k and not self.tagger.thresholds
+        return self._records(tagged, options) if is_small else await asyncio.to_thread(self._records, tagged, options)
 
     def _records(self, tagged: list[TaggedSentence], options: PredictOptions) -> list[dict[str, Any]]:
         if options.threshold is None:
@@ -123,6 +130,12 @@ class Service:
             yield block
             if time.monotonic() > until:
                 raise Abandoned
+
+
+def _n_characters(inputs: Inputs) -> int:
+    if isinstance(inputs, str):
+        return len(inputs)
+    return sum(len(item) if isinstance(item, str) else sum(map(len, item)) for item in inputs)
 
 
 def _record(tagged: TaggedSentence, options: PredictOptions) -> dict[str, Any]:

@@ -149,7 +149,7 @@ class Agreement:
         """What to try if there are problems."""
         is_found = bool(self.enough_in_float32 or self.enough_columns_in_float32)
         if self.vocabulary is not None and not is_found:
-            return "Pass a file with more texts to --trim-vocabulary, or leave it out."
+            return "Pass a file with more texts or more scripts to --trim-vocabulary, or leave it out."
         if self.quantize is None:
             return "" if self.format == "savedmodel" else OTHER_FORMATS
         has_float16 = self.quantize != "float16" and "float16" in QUANTIZATIONS[self.format]

@@ -30,6 +30,7 @@ from tf_tokclf.publishing.export.card import write_card
 from tf_tokclf.publishing.export.folder import AGREEMENT, AUTO, check_format, check_free, model_file
 from tf_tokclf.publishing.export.formats import write_export
 from tf_tokclf.publishing.export.onnx_files import write_record_of
+from tf_tokclf.publishing.export.scripts import scripts_in
 from tf_tokclf.publishing.export.trimmed_model import vocabulary_change, write_trimmed_model
 
 if TYPE_CHECKING:
@@ -65,21 +66,22 @@ def export_model(
     `data.test_file` if it is given, which is read with the settings of the run unless `data` and `task` override them,
     and otherwise from `split` of the run `reference`. The caller must check `problems` of the result.
 
-    keep_float32: layers that an ONNX export in int8 or int4 leaves in float32. trim_vocabulary: a file of texts; tokens
-    that neither these nor the training sentences of a run need are left out.
+    keep_float32: layers that an ONNX export in int8 or int4 leaves in float32. trim_vocabulary: a file of texts, or
+    `scripts:` and names of scripts; tokens that neither these nor the training sentences of a run need are left out.
     """
     check_format(format, quantize, keep_float32)
-    check_free(output, reference, data or DataConfig(), texts=trim_vocabulary, force=force)
+    scripts = scripts_in(trim_vocabulary) if trim_vocabulary else None
+    check_free(output, reference, data or DataConfig(), texts=None if scripts else trim_vocabulary, force=force)
     split = "test" if data is not None and data.test_file else split
     check_data(reference, split, data)  # before the model is loaded
     folder = local_model_folder(str(reference), revision=revision)
     tagger = Tagger.load(reference, engine="tensorflow", revision=revision, batch_size=batch_size, thresholds=False)
     thresholds = read_thresholds(folder, tagger.info)
     sentences, scheme, place = _sentences(reference, split, data, tagger.info, max_sentences, task)
-    texts = _texts(reference, trim_vocabulary, tagger.info) if trim_vocabulary else None
+    texts = _texts(reference, None if scripts else trim_vocabulary, tagger.info) if trim_vocabulary else None
     with suppress(_Disagreement), explained_full_disk(output), whole_folder(output) as partial:
         _announce(format, quantize, tagger.info)
-        smaller = None if texts is None else _trimmed(tagger, texts, partial, batch_size)
+        smaller = None if texts is None else _trimmed(tagger, texts, scripts or (), partial, batch_size)
         exported = smaller or tagger
         path = write_export(exported.model, partial, format, quantize)
         _write_settings(exported, partial, thresholds=thresholds)
@@ -128,18 +130,24 @@ def _write_settings(tagger: Tagger, folder: Path, *, thresholds: Thresholds | No
     write_json(folder / LABELS, list(tagger.labels.names))
 
 
-def _texts(reference: str | Path, file: str, info: ModelInfo) -> Iterator[Sentence]:
+def _texts(reference: str | Path, file: str | None, info: ModelInfo) -> Iterator[Sentence]:
     """The sentences whose tokens are kept: those of `file`, and the training sentences if `reference` is a run."""
-    data = with_word_rule(DataConfig(test_file=file, format="text"), info)
     run = run_of(reference)
     training = labelled_splits(reference, "train", None, info)["train"] if run else ()
-    return chain(training, read_sentences(file, data))
+    if file is None:
+        return iter(training)
+    return chain(training, read_sentences(file, with_word_rule(DataConfig(test_file=file, format="text"), info)))
 
 
-def _trimmed(tagger: Tagger, texts: Iterable[Sentence], folder: Path, batch_size: int | None) -> Tagger:
-    """The classifier without the tokens that `texts` do not need. folder: where there is space for temporary files."""
+def _trimmed(
+    tagger: Tagger, texts: Iterable[Sentence], scripts: Sequence[str], folder: Path, batch_size: int | None
+) -> Tagger:
+    """The classifier with only the tokens of `scripts`, and those that `texts` need.
+
+    folder: where there is space for temporary files.
+    """
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        write_trimmed_model(tagger, texts, Path(scratch) / "model")
+        write_trimmed_model(tagger, texts, Path(scratch) / "model", scripts=scripts)
         return Tagger.load(Path(scratch) / "model", engine="tensorflow", batch_size=batch_size)
 
 

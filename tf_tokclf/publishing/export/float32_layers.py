@@ -70,7 +70,7 @@ class Quantizer:
         if self._original.has_own_vocabulary and not self._agrees(InFloat32(frozenset(self._layers))):
             raise JobError(
                 "with the trimmed vocabulary, the export disagrees with the model even in float32 and was not kept. "
-                "Pass a file with more texts to --trim-vocabulary, or leave it out."
+                "Pass a file with more texts or more scripts to --trim-vocabulary, or leave it out."
             )
         for n_columns in _N_COLUMNS if self._kind == "int8" else ():
             kept = InFloat32(self.keep, n_columns)

@@ -13,7 +13,7 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_no_input, check_replaceable
 from tf_tokclf.optional_packages import check_full_install, check_installed
 
-# int8 with as few layers in float32 as the limits allow.
+# int8 with as few columns and layers in float32 as the limits allow.
 AUTO = "auto"
 # Every export contains this file.
 AGREEMENT = "agreement.json"

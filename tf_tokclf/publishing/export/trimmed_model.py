@@ -20,18 +20,23 @@ from tf_tokclf.json_text import read_json
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.saving import WEIGHTS, save_model_folder
 from tf_tokclf.publishing.export.agreement import batches_of
+from tf_tokclf.publishing.export.scripts import ids_in_scripts
 from tf_tokclf.publishing.export.vocabulary import VocabularyChange, trimmed_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-def write_trimmed_model(tagger: Tagger, texts: Iterable[Sentence], folder: Path) -> None:
+def write_trimmed_model(
+    tagger: Tagger, texts: Iterable[Sentence], folder: Path, *, scripts: Sequence[str] = ()
+) -> None:
     """Write the classifier of `tagger` to `folder`, without the tokens that `texts` do not need.
 
-    Raises UserError for a type of tokenizer that cannot be trimmed.
+    scripts: the tokens of these scripts are kept, too. Raises UserError for a type of tokenizer that cannot be trimmed.
     """
     used = used_ids(tagger, texts)
+    if scripts:
+        used |= ids_in_scripts(_backend(tagger), scripts)
     save_model_folder(tagger.model, cast("PreTrainedTokenizerFast", tagger.tokenizer), tagger.info, folder)
     config = read_json(folder / "config.json", hint=AGAIN)
     special = {name: number for name, number in config.items() if _names_a_token(name, number)}
