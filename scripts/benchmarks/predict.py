@@ -8,8 +8,9 @@ TEXT has one sentence per line. Each run is a separate process. Loading and a wa
 The PyTorch pipeline first tries each of --batch-sizes on a sample of --sample sentences from all parts of the text, and
 keeps the fastest. So does plain ONNX Runtime code, which sorts the texts by length. Then the systems take turns on the
 whole text. The TensorFlow pipeline labels only the sample, because it processes texts one by one. --export: a folder
-that `tf-tokclf export --format onnx` wrote. Its ONNX files are measured with both programs. Run this on a machine that
-does nothing else. It prints Markdown tables.
+that `tf-tokclf export --format onnx` wrote. Its ONNX files are measured with both programs. --plain-export: a folder
+with tokenizer.json, config.json and ONNX files in the folder onnx, which another program exported. They are measured
+with plain ONNX Runtime only. Run this on a machine that does nothing else. It prints Markdown tables.
 
 --memory: instead of the time, measure this project's peak memory on the text and on --times copies of it. The
 look-ahead is chosen so that the text fills it several times.
@@ -59,6 +60,13 @@ def parse_options() -> argparse.Namespace:
         action="append",
         default=[],
         help="ONNX export of the model; repeatable",
+    )
+    parser.add_argument(
+        "--plain-export",
+        type=Path,
+        action="append",
+        default=[],
+        help="ONNX export of the model by another program; repeatable",
     )
     parser.add_argument("--spacy", help="spaCy pipeline with an entity recogniser: a package or a folder")
     parser.add_argument("--batch-sizes", default="1,8,16,32,64", help="batch sizes that other programs try")
@@ -110,6 +118,11 @@ def all_systems(options: argparse.Namespace, text: Path, sample: Path) -> dict[s
             name = f"plain ONNX Runtime, {file['precision']}"
             command = baseline("plain_onnx.py", folder)
             systems |= best_batches(name, command, ["--file", file["file"]], options, text, sample)
+    for folder in options.plain_export:
+        for path in sorted((folder / "onnx").glob("*.onnx")):
+            name = f"plain ONNX Runtime, {folder.name}, {path.stem}"
+            command = baseline("plain_onnx.py", folder)
+            systems |= best_batches(name, command, ["--file", path.name], options, text, sample)
     if options.spacy:
         systems[f"spaCy, {Path(options.spacy).name}"] = baseline("spacy_ner.py", options.spacy, text)
     return systems

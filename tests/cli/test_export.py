@@ -80,7 +80,11 @@ def test_a_file_of_texts_that_is_missing_or_in_the_output_is_refused(
     (output / "agreement.json").touch()
     (output / "texts.txt").write_text("ada\n")
     args = ["export", tiny_classifier, "--format", "savedmodel", "--file", conll_files["test_file"], "-o", output]
-    for texts, problem in ((output / "texts.txt", "would destroy the input"), (tmp_path / "no.txt", "no such file")):
+    for texts, problem in (
+        (output / "texts.txt", "would destroy the input"),
+        (tmp_path / "no.txt", "no such file"),
+        ("scripts:latin,klingon", "there is no script 'klingon'"),
+    ):
         result = CliRunner().invoke(cli, [*map(str, args), "--force", "--trim-vocabulary", str(texts)])
         assert result.exit_code == 2
         assert problem in " ".join(result.stderr.split())
