@@ -105,13 +105,11 @@ def export_command(
     """
     from tf_tokclf.errors import JobError
     from tf_tokclf.publishing.export.folder import check_format, check_free, model_file
-    from tf_tokclf.publishing.export.scripts import scripts_in
 
     check_format(format, quantize, keep_float32)
     given, task = given_data(ctx, assignments)
     data = given.model_copy(update={"test_file": file}) if file else given
-    texts = None if trim_vocabulary and scripts_in(trim_vocabulary) else trim_vocabulary
-    check_free(output, model, data, texts=texts, force=force)
+    check_free(output, model, data, texts=trim_vocabulary, force=force)
 
     from tf_tokclf.report.next_steps import after_export, show_next
     from tf_tokclf.report.terminal import key_value_table, status, stdout_console

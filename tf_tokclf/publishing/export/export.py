@@ -71,7 +71,7 @@ def export_model(
     """
     check_format(format, quantize, keep_float32)
     scripts = scripts_in(trim_vocabulary) if trim_vocabulary else None
-    check_free(output, reference, data or DataConfig(), texts=None if scripts else trim_vocabulary, force=force)
+    check_free(output, reference, data or DataConfig(), texts=trim_vocabulary, force=force)
     split = "test" if data is not None and data.test_file else split
     check_data(reference, split, data)  # before the model is loaded
     folder = local_model_folder(str(reference), revision=revision)

@@ -12,6 +12,7 @@ from tf_tokclf.encoding.model_folders import ONNX_FILES
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_no_input, check_replaceable
 from tf_tokclf.optional_packages import check_full_install, check_installed
+from tf_tokclf.publishing.export.scripts import scripts_in
 
 # int8 with as few columns and layers in float32 as the limits allow.
 AUTO = "auto"
@@ -52,9 +53,9 @@ def check_free(output: Path, model: str | Path, data: DataConfig, *, texts: str 
     """Raise UserError if `output` must not be written.
 
     That is the case if it contains the `model`, the `data` to compare on or the file `texts`, or if it exists, unless
-    `force` is set and it is an export or empty.
+    `force` is set and it is an export or empty. texts: a value of --trim-vocabulary. Unknown scripts in it are refused.
     """
-    more = data_files(DataConfig(test_file=texts)) if texts else ()
+    more = data_files(DataConfig(test_file=texts)) if texts and not scripts_in(texts) else ()
     check_no_input(output, chain(model_files(str(model)), data_files(data), data_files_of_run(model), more))
     if not (output.exists() or output.is_symlink()):
         return
