@@ -78,7 +78,7 @@ def test_a_mistyped_folder_of_data_is_named_as_a_folder_and_as_a_data_set(hub, t
         load_from_hub("data/mien", None, None)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data" / "mien").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"^data set data/mien does not exist on the Hub"):
+    with pytest.raises(UserError, match=r"^data/mien: the folder contains no data set"):
         load_from_hub("data/mien", None, None)
 
 

@@ -93,7 +93,8 @@ def as_conllu(folder: Path) -> Path:
 
 def as_docbin(folder: Path) -> Path:
     need_modules("spacy", extra="spacy")
-    spacy = pytest.importorskip("spacy")
+    import spacy
+
     tokens = spacy.tokens
     if not tokens.Doc.has_extension("test_domain"):
         tokens.Doc.set_extension("test_domain", default=None)

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.requirements import need_modules
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.convert import convert
@@ -81,7 +82,7 @@ def write_lines(path: Path, lines: list[dict[str, Any]]) -> Path:
 @pytest.mark.parametrize("format", SUFFIXES)
 def test_corrections_are_applied_in_every_format(tmp_path: Path, format: str):
     if format == "docbin":
-        pytest.importorskip("spacy")
+        need_modules("spacy", extra="spacy")
     source = write_source(tmp_path, format)
     corrections = write_lines(tmp_path / "corrections.jsonl", lines_for(source))
     out = tmp_path / f"out{SUFFIXES[format]}"

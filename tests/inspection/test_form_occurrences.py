@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tf_tokclf.inspection.form_occurrences import FormIndex
@@ -13,6 +13,7 @@ from tf_tokclf.labels.sentence import Sentence, Span
     st.lists(st.lists(st.sampled_from("abc"), max_size=6), max_size=5),
     st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map(tuple), max_size=3),
 )
+@example([["a"]], [("a",), ("a", "a")])
 def test_all_occurrences_are_found(sentences: list[list[str]], forms: list[tuple[str, ...]]):
     index = FormIndex(((Sentence(tuple(words)), ()) for words in sentences), forms)
     for form in forms:

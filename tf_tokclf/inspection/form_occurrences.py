@@ -55,7 +55,9 @@ class FormIndex:
             words = sentence.words
             for start, word in enumerate(words):
                 for length in lengths_by_word.get(word, ()):
-                    if (form := words[start : start + length]) in wanted:
+                    form = words[start : start + length]
+                    # At the end of a sentence, there may be fewer words.
+                    if len(form) == length and form in wanted:
                         label = _label(start, start + length, spans)
                         self._found[form].append(FormOccurrence(index, start, label))
 

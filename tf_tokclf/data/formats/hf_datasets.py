@@ -79,6 +79,11 @@ def load_from_hub(name: str, config: str | None, revision: str | None) -> dict[s
             problem = f"the data set {name!r} cannot be read: {first_line(error)}."
             raise UserError(problem, hint="See its page on the Hub.") from error
         except (datasets.exceptions.DatasetNotFoundError, OSError) as error:
+            if Path(name).is_dir():
+                hint = "A folder of labelled files needs files with labels; a data set of the Hub needs another name."
+                raise UserError(
+                    f"the folder contains no data set: {first_line(error)}.", path=name, hint=hint
+                ) from error
             hint = "Check its page on the Hub, or name a folder or a file."
             raise UserError(f"the data set {name!r} cannot be downloaded: {first_line(error)}.", hint=hint) from error
 
