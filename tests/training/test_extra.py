@@ -214,7 +214,7 @@ def test_the_loss_of_a_step_is_weighted_by_row(
     optimizer = make_optimizer(OptimizerConfig(learning_rate=1e-2), Schedule(2, 0), loss_scaling=False)
     create_slots(optimizer, model.trainable_variables)
     dropout = SeededDropout(model, seed=1)
-    step = TrainingStep(model, optimizer, clip_norm=1.0, dropout=dropout, jit_compile=jit_compile, has_weights=True)
+    step = TrainingStep(model, optimizer, clip_norm=1.0, dropout=dropout, jit_compile=jit_compile, more=("weights",))
     whole = {name: tf.constant(array, tf.int64) for name, array in BATCH.items()} | {
         "weights": tf.constant(ROW_WEIGHTS)
     }
@@ -228,3 +228,93 @@ def test_the_rows_of_each_part_have_their_own_weights():
     found = np.concatenate([part["weights"] for part in parts])
     np.testing.assert_array_equal(found[:N_ROWS], ROW_WEIGHTS)
     assert (np.concatenate([part["labels"] for part in parts])[N_ROWS:] == -100).all()
+
+
+def soft_record(words: Sequence[str], top: Sequence[Sequence[tuple[str, float]]]) -> str:
+    """The line that `predict --top-k` writes."""
+    tops = [[{"label": label, "score": score} for label, score in one] for one in top]
+    labels = [one[0][0] for one in top]
+    return json.dumps({"words": words, "labels": labels, "scores": [one[0][1] for one in top], "top": tops})
+
+
+SOFT = [
+    (
+        ("oslo", "and", "rome"),
+        [[("B-LOC", 0.5), ("O", 0.25), ("B-PER", 0.05)], [("O", 1.0)], [("O", 0.6), ("B-LOC", 0.2)]],
+    ),
+    (("paris", "and", "edsger"), [[("B-PER", 0.9)], [("O", 0.4), ("B-LOC", 0.4)], [("B-LOC", 0.7), ("O", 0.1)]]),
+]
+
+
+@pytest.fixture
+def soft_config(config: Callable[..., Config], tmp_path: Path) -> Callable[..., Config]:
+    """A configuration with the sentences `SOFT` in the extra file."""
+    path = tmp_path / "soft.jsonl"
+    path.write_text("".join(f"{soft_record(*row)}\n" for row in SOFT), encoding="utf-8")
+
+    def made(name: str, **options: object) -> Config:
+        rows = sentences((*PEOPLE, *PLACES))
+        return config(name, {"train": rows}, data__extra_file=str(path), **options)
+
+    return made
+
+
+@pytest.mark.parametrize("one_shape", [False, True])
+def test_soft_labels_reach_the_first_subword_token_of_their_word(soft_config: Callable[..., Config], one_shape: bool):
+    options = {"training__per_device_train_batch_size": 66 + one_shape, "training__jit_compile": one_shape}
+    plan = plan_run(soft_config("run", training__extra_weight=0.3, **options))
+    assert "extra: 2 sentences, 6 words, soft labels, weight 0.3 in the loss" in [text for _, text in plan_rows(plan)]
+    tokenizer, ids = plan.tokenizer, plan.info.labels.id_by_label
+    seen = 0
+    for batch in plan.batches.dataset(plan.batches.plan(0)):
+        targets, labels = batch["targets"].numpy(), batch["labels"].numpy()
+        assert targets.shape == (*labels.shape, len(ids))
+        for row, tokens in enumerate(batch["input_ids"].numpy()):
+            words = tuple(tokenizer.convert_ids_to_tokens(tokens[labels[row] >= 0]))
+            expected = np.eye(len(ids))[labels[row][labels[row] >= 0]]
+            for soft_words, tops in SOFT:
+                if words == soft_words:
+                    expected = np.zeros(expected.shape)
+                    for place, top in enumerate(tops):
+                        for label, score in top:
+                            expected[place, ids[label]] = score / sum(p for _, p in top)
+                    seen += 1
+            np.testing.assert_allclose(targets[row][labels[row] >= 0], expected, rtol=1e-6)
+            assert not targets[row][labels[row] < 0].any()
+    assert seen == len(SOFT)
+
+
+@pytest.mark.usefixtures("eager")
+def test_certain_soft_labels_train_as_hard_ones(config: Callable[..., Config], tmp_path: Path):
+    """With a probability of 1, and with a student whose tokenizer divides the words into several subword tokens."""
+    rows = sentences((*PEOPLE, *PLACES))
+    path = tmp_path / "soft.jsonl"
+    lines = (soft_record(words, [[(label, 1.0)] for label in labels]) for words, labels in rows[20:])
+    path.write_text("\n".join(lines), encoding="utf-8")
+    other = make_bert(tmp_path / "pieces", [*"abcdefghilmnoprstuv", *(f"##{c}" for c in "abcdefghiklmnoprstuwxy")])
+    options = {"data__extra_file": str(path), "model__name_or_path": str(other), "training__num_train_epochs": 1}
+    losses = []
+    for kind in ("hard", "soft"):
+        run = fit(config(kind, {"train": rows[:20]}, data__extra_labels=kind, **options))
+        losses.append((run.history[0].train_loss, run.history[0].dev_loss))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_a_crf_learns_only_the_labels(soft_config: Callable[..., Config]):
+    crf = plan_run(soft_config("crf", model__head="crf"))
+    assert crf.batches.soft is None
+    with pytest.raises(UserError, match=r"data\.extra_labels cannot be soft with model\.head: crf"):
+        soft_config("soft-crf", model__head="crf", data__extra_labels="soft")
+    assert plan_run(soft_config("hard", data__extra_labels="hard")).batches.soft is None
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_run_goes_on_only_with_the_same_soft_labels(soft_config: Callable[..., Config]):
+    settings = soft_config("run")
+    with pytest.raises(Stopped):
+        fit(settings, callbacks=[_StopAfter(2)])
+    path = Path(str(settings.data.extra_file))
+    content = path.read_text(encoding="utf-8")
+    path.write_text(content.replace("0.25", "0.3"), encoding="utf-8")
+    with pytest.raises(UserError, match="changed: the soft labels"):
+        fit(settings, resume=True)

@@ -77,3 +77,18 @@ def test_the_losses_of_rows_are_weighted():
             loss.summed(tf.constant(labels), tf.constant(logits), row_weights) for row_weights in (None, tf.ones(3))
         )
         assert float(plain) == float(ones)
+
+
+def test_soft_labels_are_learned_as_keras_does():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(3, 5, 4)).astype(np.float32), rng.integers(0, 4, (3, 5))
+    targets = rng.dirichlet(np.ones(4), size=(3, 5)).astype(np.float32)
+    labels[0, :2] = labels[2, 4] = -100
+    row_weights = np.array([1, 0.3, 0.5], np.float32)
+    weights = (np.where(labels == 1, 1.0, 2.5) * row_weights[:, None])[labels >= 0]
+    for smoothing in (0.0, 0.2):
+        rival = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing, reduction="sum")
+        expected = rival(targets[labels >= 0], logits[labels >= 0], sample_weight=weights)
+        loss = PieceLoss(smoothing, span_weight=2.5, outside=1)
+        found = loss.summed(*map(tf.constant, (labels, logits, row_weights, targets)))
+        assert float(found) == pytest.approx(float(expected), rel=1e-5)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("source", required=False)
 @setting_options(
     *("task", "data", "model", "alignment.max_length", "alignment.overlap"),
-    without=("data.extra_file", "data.extra_min_score"),
+    without=("data.extra_file", "data.extra_min_score", "data.extra_labels"),
 )
 @set_option()
 @click.option(

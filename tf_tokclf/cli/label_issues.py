@@ -46,7 +46,9 @@ _SETTINGS = ("task", "recipe", "data", "model", "alignment", "optimizer", "train
 )
 @_run_option("--top", type=click.IntRange(min=0), default=20, show_default=True, help="Number of issues to print.")
 @_run_option("--force", is_flag=True, help="Replace the results in FOLDER if they belong to other data or settings.")
-@setting_options(*_SETTINGS, without=("data.extra_file", "data.extra_min_score", "training.extra_weight"))
+@setting_options(
+    *_SETTINGS, without=("data.extra_file", "data.extra_min_score", "data.extra_labels", "training.extra_weight")
+)
 @set_option(heading="Run")
 @logging_options
 @click.pass_context

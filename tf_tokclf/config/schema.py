@@ -268,6 +268,16 @@ class DataConfig(Section, json_schema_extra={HEADING: "Data"}):
         gt=0,
         le=1,
     )
+    extra_labels: Literal["auto", "hard", "soft"] = setting(
+        "auto",
+        "What to learn from extra_file.",
+        meanings={
+            "auto": "soft if it has probabilities of labels (predict --top-k) that can be used, else hard",
+            "hard": "the label of each word",
+            "soft": "the probabilities of its labels",
+        },
+        option="--extra-labels",
+    )
     use_cache: bool = setting(
         True,
         "Reuse data in the cache.",
@@ -764,6 +774,19 @@ class Config(Section, json_schema_extra={HEADING: "Run"}):
             for key, field in type(value).model_fields.items()
             if key not in value.model_fields_set and is_by_recipe(field)
         )
+
+    @property
+    def can_be_soft(self) -> bool:
+        """Whether probabilities of labels can be learned. A CRF learns label sequences, and the alignment all changes
+        the labels of later subword tokens.
+        """
+        return self.model.head == "linear" and self.alignment.strategy != "all"
+
+    @model_validator(mode="after")
+    def _check_soft(self) -> Config:
+        if self.data.extra_labels == "soft" and not self.can_be_soft:
+            raise ValueError("data.extra_labels cannot be soft with model.head: crf or alignment.strategy: all")
+        return self
 
     @model_validator(mode="after")
     def _check_crf(self) -> Config:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from tf_tokclf.data.formats.jsonl import json_records
 from tf_tokclf.data.reading.base import Problems
 from tf_tokclf.data.run_settings import settings_for
 from tf_tokclf.data.sentence_batches import batches_of, chosen_rows, sentences_of
+from tf_tokclf.data.soft_labels import SoftLabels, has_soft_labels, soft_labels
 from tf_tokclf.data.split_cache import Split, transformed
 from tf_tokclf.data.splits import Splits, load_split, repaired_split, scheme_of
 from tf_tokclf.errors import UserError
@@ -46,12 +47,14 @@ class Extra:
 
     n_held_out: sentences left out because they are also validation or test sentences. n_unsure: words whose label is
     not used because its score is below `data.extra_min_score`. n_empty: sentences left out because no label is left.
+    soft: the probabilities of the words' labels; None if only their labels are learned.
     """
 
     split: Split
     n_held_out: int = 0
     n_unsure: int = 0
     n_empty: int = 0
+    soft: SoftLabels | None = None
 
     @property
     def left_out(self) -> list[str]:
@@ -64,11 +67,11 @@ class Extra:
         return [text for text, n in what.items() if n]
 
 
-def load_extra(data: DataConfig, *, task: Task, splits: Splits) -> Extra | None:
+def load_extra(data: DataConfig, *, task: Task, splits: Splits, can_be_soft: bool = True) -> Extra | None:
     """The sentences of `data.extra_file` with labels in the scheme of `splits`. None if no file is named.
 
-    The file is read with the settings of the training file that apply to it. Raises UserError if it has labels that the
-    training data lacks.
+    The file is read with the settings of the training file that apply to it. can_be_soft: whether soft labels can be
+    used if `data.extra_labels` is auto. Raises UserError if the file has labels that the training data lacks.
     """
     if data.extra_file is None:
         return None
@@ -86,7 +89,7 @@ def load_extra(data: DataConfig, *, task: Task, splits: Splits) -> Extra | None:
     n_read = len(split)
     split = _without_held_out(split, splits, cache)
     n_held_out = n_read - len(split)
-    split = _in_known_labels(split, splits, options, cache)
+    split, scheme = _in_known_labels(split, splits, options, cache)
     n_unsure = _n_unlabelled(split)
     if data.extra_min_score is not None:
         split = _marked_by_score(split, data.extra_min_score, splits.trained_labels, options, cache)
@@ -95,9 +98,28 @@ def load_extra(data: DataConfig, *, task: Task, splits: Splits) -> Extra | None:
     if not len(split):
         hint = "Check the file, and a limit with --extra-min-score."
         raise UserError("no sentences of the extra file are left to train on.", path=data.extra_file, hint=hint)
+    n_empty = n_marked - len(split)
     if data.repair != "none":
         split = repaired_split(split, splits.scheme, data.repair, cache)[0]
-    return Extra(split, n_held_out, n_unsure, n_marked - len(split))
+    soft = None
+    can_be_soft = can_be_soft and scheme is splits.trained_labels.scheme
+    if data.extra_labels == "soft" or (data.extra_labels == "auto" and can_be_soft and _has_soft(split, options)):
+        soft = _soft(split, splits.trained_labels, options, scheme)
+    return Extra(split, n_held_out, n_unsure, n_empty, soft)
+
+
+def _has_soft(split: Split, options: DataConfig) -> bool:
+    return has_soft_labels(_Records(options.encoding).of(next(split.slice(0, 1))))
+
+
+def _soft(split: Split, labels: LabelSet, options: DataConfig, scheme: Scheme) -> SoftLabels:
+    """The probabilities of labels in the records of a split. scheme: that of the file."""
+    if scheme is not labels.scheme:
+        problem = f"the probabilities of labels in {scheme} cannot be used for labels in {labels.scheme}."
+        hint = "Use the labels without their probabilities: --extra-labels hard."
+        raise UserError(problem, path=split.place, hint=hint)
+    records = _Records(options.encoding)
+    return soft_labels(((sentence, records.of(sentence)) for sentence in split), labels)
 
 
 def _without_held_out(split: Split, splits: Splits, cache: Cache) -> Split:
@@ -116,9 +138,9 @@ def _without_held_out(split: Split, splits: Splits, cache: Cache) -> Split:
     return transformed(split, f"without {[other.fingerprint for other in held_out]}", change, cache=cache)
 
 
-def _in_known_labels(split: Split, splits: Splits, options: DataConfig, cache: Cache) -> Split:
-    """The split with labels in the scheme of the training data. Raises UserError for other labels."""
-    labels, scheme = splits.trained_labels, Scheme.NONE
+def _in_known_labels(split: Split, splits: Splits, options: DataConfig, cache: Cache) -> tuple[Split, Scheme]:
+    """The split with labels in the scheme of the training data, and its own scheme. Raises UserError for others."""
+    labels, scheme = splits.trained_labels, splits.scheme
     if len(split):
         scheme, _ = scheme_of([split], options)
     unknown = _unknown(split, labels)
@@ -136,7 +158,7 @@ def _in_known_labels(split: Split, splits: Splits, options: DataConfig, cache: C
         )
         problem = f"the extra file has labels that the training data lacks: {', '.join([*shown, *more])}."
         raise UserError(problem, path=split.place, hint=hint)
-    return split
+    return split, scheme
 
 
 def _unknown(split: Split, labels: LabelSet) -> Counter[str]:
@@ -178,43 +200,44 @@ def _with_labels(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
 
 def _marked_by_score(split: Split, least: float, labels: LabelSet, options: DataConfig, cache: Cache) -> Split:
     """The split without the labels whose score is below `least`, or that have none."""
-    scores: _RecordScores
+    records: _Records
 
     def marked(sentence: Sentence) -> Sentence:
-        unsure = {i for i, score in enumerate(scores.of(sentence)) if score is None or score < least}
+        scores = _scores(records.of(sentence), sentence)
+        unsure = {i for i, score in enumerate(scores) if score is None or score < least}
         return _marked(sentence, sorted({*unsure, *sentence.unlabelled}), labels) if unsure else sentence
 
     def change(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
-        nonlocal scores
+        nonlocal records
         if first == 0:
-            scores = _RecordScores(options.encoding)
+            records = _Records(options.encoding)
         return _each(batch, marked)
 
     return transformed(split, f"scores from {least}, {labels.fallback}", change, cache=cache)
 
 
-class _RecordScores:
-    """The scores in JSON records, looked up in the order of the records."""
+def _scores(record: Mapping[str, Any], sentence: Sentence) -> Sequence[float | None]:
+    """The score of each word, None for those that the model did not see. Raises UserError if there are none."""
+    found = next((record[name] for name in _SCORES if name in record), None)
+    scores = found if isinstance(found, list) else []
+    if len(scores) != len(sentence.words) or not all(one is None or isinstance(one, int | float) for one in scores):
+        raise UserError(
+            "there is no score for each word, which --extra-min-score needs.",
+            path=str(sentence.origin or ""),
+            hint="Write the file with: tf-tokclf predict MODEL FILE --output-format jsonl -o LABELLED.jsonl.",
+        )
+    return scores
+
+
+class _Records:
+    """The JSON records of sentences, looked up in their order."""
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
         self._path = ""
-        self._records: Iterator[tuple[Any, Any]] = iter(())
+        self._records: Iterator[tuple[Any, Mapping[str, Any]]] = iter(())
 
-    def of(self, sentence: Sentence) -> Sequence[float | None]:
-        """The score of each word, None for those that the model did not see. Raises UserError if there are none."""
-        record = self._record(sentence)
-        found = next((record[name] for name in _SCORES if name in record), None)
-        scores = found if isinstance(found, list) else []
-        if len(scores) != len(sentence.words) or not all(one is None or isinstance(one, int | float) for one in scores):
-            raise UserError(
-                "there is no score for each word, which --extra-min-score needs.",
-                path=str(sentence.origin or ""),
-                hint="Write the file with: tf-tokclf predict MODEL FILE --output-format jsonl -o LABELLED.jsonl.",
-            )
-        return scores
-
-    def _record(self, sentence: Sentence) -> Any:
+    def of(self, sentence: Sentence) -> Mapping[str, Any]:
         """The record of a sentence; an empty one if the file has no JSON records."""
         origin = sentence.origin
         if origin is None:

@@ -38,7 +38,7 @@ DRAWING = ("validation_fraction", "test_fraction", "split_seed", "split_by")
 # Settings that name the data of the run.
 _OWN = {
     *DRAWING,
-    *("extra_file", "extra_min_score"),
+    *("extra_file", "extra_min_score", "extra_labels"),
     *("train_file", "validation_file", "test_file", "dataset_name", "dataset_config_name", "dataset_revision"),
     *("train_split", "validation_split", "test_split", "max_train_samples", "max_eval_samples"),
     *("train_fraction", "train_fraction_seed"),

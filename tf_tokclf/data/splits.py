@@ -59,7 +59,8 @@ _NOT_READING = {
     *(f"{name}_{what}" for name in SPLITS for what in ("file", "split")),
     *("dataset_name", "dataset_revision", "dataset_config_name", "repair", "use_cache", "cache_size_gb"),
     *("validation_fraction", "test_fraction", "split_seed", "split_by", "extra_file", "extra_min_score"),
-    *("max_train_samples", "max_eval_samples", "train_fraction", "train_fraction_seed", "label_spelling"),
+    *("extra_labels", "max_train_samples", "max_eval_samples", "train_fraction", "train_fraction_seed"),
+    "label_spelling",
 }
 
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.cache import Cache
 from tf_tokclf.encoding.chain_codes import chain_codes
-from tf_tokclf.encoding.encoder import Encoder, piece_labels
+from tf_tokclf.encoding.encoder import UNSCORED, Encoder, piece_labels
 from tf_tokclf.encoding.windows import WindowSettings
 
 if TYPE_CHECKING:
@@ -46,10 +46,12 @@ def encode_split(
     cache: Cache | None = None,
     n_embeddings: int | None = None,
     for_crf: bool = False,
+    numbered: bool = False,
 ) -> Dataset:
     """The windows of a split as a data set: input_ids, labels, sentence (its row in the split).
 
-    for_crf: the labels are `chain_codes` instead of label ids.
+    for_crf: the labels are `chain_codes` instead of label ids. numbered: they are the numbers of words, counted over
+    all sentences of the split, for all subword tokens of each word.
 
     They are reused from the cache if split, labels, tokenizer and window settings have the same content.
     """
@@ -57,9 +59,10 @@ def encode_split(
     from datasets.table import InMemoryTable
 
     def batches() -> Iterator[pa.RecordBatch]:
-        return _encoded_batches(split, labels, Encoder(tokenizer, reading, n_embeddings=n_embeddings), for_crf=for_crf)
+        return _encoded_batches(split, labels, Encoder(tokenizer, reading, n_embeddings=n_embeddings), kind)
 
-    key = _fingerprint(split, labels, tokenizer, reading, n_embeddings, for_crf=for_crf)
+    kind = "crf" if for_crf else "numbers" if numbered else ""
+    key = _fingerprint(split, labels, tokenizer, reading, n_embeddings, kind)
     source = f"{split.place}: {split.name}"
     found = (cache or Cache.of(DataConfig())).load_or_build("windows", key, _SCHEMA, batches, dict, source=source)
     if not found.is_new:
@@ -67,26 +70,45 @@ def encode_split(
     return Dataset(InMemoryTable(found.table), fingerprint=key)
 
 
-def joined_windows(windows: Dataset, others: Dataset, *, n_sentences: int) -> Dataset:
-    """The windows of two splits. The first has `n_sentences` sentences, from which those of the second are numbered."""
+def joined_windows(windows: Dataset, others: Dataset, *, n_sentences: int, numbers: Dataset | None = None) -> Dataset:
+    """The windows of two splits. The first has `n_sentences` sentences, from which those of the second are numbered.
+
+    numbers: the second split encoded with `numbered`. There is then a column of the numbers, -1 in the first split.
+    """
     from datasets import Dataset
     from datasets.table import InMemoryTable
 
     table, more = windows.data.table, others.data.table
     place = more.schema.get_field_index("sentence")
     more = more.set_column(place, _SCHEMA.field("sentence"), pc.add(more.column("sentence"), n_sentences))
+    if numbers is not None:
+        table = table.append_column("numbers", _without_numbers(table.column("labels")))
+        more = more.append_column("numbers", numbers.data.table.column("labels"))
     fingerprint = hashlib.sha256(f"{windows._fingerprint} {others._fingerprint}".encode()).hexdigest()[:32]
     return Dataset(InMemoryTable(pa.concat_tables([table, more])), fingerprint=fingerprint)
 
 
-def _encoded_batches(split: Split, labels: LabelSet, encoder: Encoder, *, for_crf: bool) -> Iterator[pa.RecordBatch]:
+def _without_numbers(labels: pa.ChunkedArray) -> pa.ChunkedArray:
+    """-1 for each label."""
+    chunks = labels.combine_chunks()
+    none = pa.array(np.full(len(chunks.flatten()), -1, np.int32))
+    lengths = pc.list_value_length(chunks).to_numpy()
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    return pa.chunked_array([pa.ListArray.from_arrays(pa.array(starts, pa.int32()), none)])
+
+
+def _encoded_batches(split: Split, labels: LabelSet, encoder: Encoder, kind: str) -> Iterator[pa.RecordBatch]:
+    first_words = _first_words(split) if kind == "numbers" else None
     for start, rows in sentence_batches(split, margin=encoder.reading.context_sentences):
         windows = encoder.windows(rows["words"], rows["document"])
         windows = windows.rows((windows.sentence >= rows["begin"]) & (windows.sentence < rows["end"]))
         strategy, unlabelled = encoder.reading.strategy, rows["unlabelled"]
         label_ids = piece_labels(windows, rows["labels"], labels, strategy, unlabelled=unlabelled)
-        if for_crf:
+        if kind == "crf":
             label_ids = chain_codes(windows, label_ids, np.cumsum([0, *map(len, rows["words"])]))
+        elif first_words is not None:
+            numbers = first_words[np.repeat(windows.sentence + start, windows.lengths)] + windows.word
+            label_ids = np.where(windows.word >= 0, numbers, UNSCORED).astype(np.int32)
         yield pa.RecordBatch.from_arrays(
             [
                 pa.ListArray.from_arrays(pa.array(windows.starts, pa.int32()), pa.array(windows.input_ids)),
@@ -95,6 +117,13 @@ def _encoded_batches(split: Split, labels: LabelSet, encoder: Encoder, *, for_cr
             ],
             schema=_SCHEMA,
         )
+
+
+def _first_words(split: Split) -> np.ndarray:
+    """(sentences,) the number of words before each sentence."""
+    lengths: np.ndarray = pc.list_value_length(split.table.column("words")).to_numpy()
+    before: np.ndarray = np.cumsum(lengths) - lengths
+    return before
 
 
 _SCHEMA = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32())), ("sentence", pa.int64())])
@@ -120,8 +149,7 @@ def _fingerprint(
     tokenizer: PreTrainedTokenizerFast,
     reading: WindowSettings,
     n_embeddings: int | None,
-    *,
-    for_crf: bool,
+    kind: str,
 ) -> str:
     parts = [
         ENCODING_VERSION,
@@ -131,6 +159,6 @@ def _fingerprint(
         tokenizer.backend_tokenizer.to_str(),
         asdict(reading),
         n_embeddings,
-        *(["crf"] if for_crf else []),
+        *([kind] if kind else []),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

@@ -205,6 +205,7 @@ def _data_facts(config: Config, results: Mapping[str, Any], dataset: DatasetInfo
         print_ = f", fingerprint `{values['fingerprint']}`" if values.get("fingerprint") else ""
         sizes = f"{counted(values['n_sentences'], 'sentence')}, {counted(values['n_words'], 'word')}"
         weight = f", weight {values['weight']:g} in the loss" if "weight" in values else ""
+        weight += ", with probabilities of labels" if values.get("soft") else ""
         facts.append(f"{split}: {sizes}{weight}{print_}")
     return facts + [markdown_text(note) for note in results.get("notes", ())]
 

@@ -22,6 +22,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from tf_tokclf.counted import counted
+from tf_tokclf.data.soft_labels import SoftLabels
 from tf_tokclf.encoding.encoder import UNSCORED
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import tf
@@ -66,6 +67,7 @@ class TrainingBatches:
         max_pieces: int | None = None,
         one_shape_a_width: bool = False,
         weights: np.ndarray | None = None,
+        soft: SoftTargets | None = None,
     ) -> None:
         """batch_size: windows per batch. max_pieces: subword tokens per batch, including padding, instead of
         batch_size.
@@ -74,14 +76,21 @@ class TrainingBatches:
         shapes.
 
         weights: (windows,) float32 weights in the loss. None: all windows have weight 1, and batches have no weights.
+        soft: the probabilities of labels for the words in the column `numbers`; then batches have targets.
         """
         self.windows = windows
+        self.soft = soft
         self.weights = weights
         self.batch_size = batch_size
         self.max_pieces = max_pieces
         self.one_shape_a_width = one_shape_a_width
         self.seed = seed
         self._tokenizer = tokenizer
+
+    @property
+    def more(self) -> tuple[str, ...]:
+        """What batches contain besides input_ids, attention_mask and labels."""
+        return (*(["weights"] if self.weights is not None else []), *(["targets"] if self.soft is not None else []))
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -150,7 +159,8 @@ class TrainingBatches:
 
     def dataset(self, plan: BatchPlan, *, device: str | None = None) -> tf.data.Dataset:
         """Batches of input_ids, attention_mask and labels, (batch_size, width) int64 each, in the order of `plan`. If
-        windows have weights, also of weights, (batch_size,) float32.
+        windows have weights, also of weights, (batch_size,) float32. With soft labels, also of targets, (batch_size,
+        width, labels) float32, which sum to 1 where there is a label.
 
         device: where batches are copied in advance. None: each is prepared when it is needed.
         """
@@ -166,7 +176,7 @@ class TrainingBatches:
         batches = planned.to_tf_dataset(
             batch_size=1,
             shuffle=False,
-            collate_fn=BatchCollator(self.windows, self._tokenizer, self.weights),
+            collate_fn=BatchCollator(self.windows, self._tokenizer, self.weights, self.soft),
             drop_remainder=False,
             prefetch=False,
             # The collator's shapes do not depend on the batch, so one is enough to determine them.
@@ -184,10 +194,13 @@ _COLUMNS = ("attention_mask", "input_ids", "labels")
 
 
 def _in_rows(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The columns of a batch as (rows, width), and its weights, if there are any, as (rows,)."""
+    """The columns of a batch as (rows, width). If there are weights, as (rows,); targets as (rows, width, labels)."""
     shape = tf.concat([[-1], batch["width"]], axis=0)
-    weights = {name: values for name, values in batch.items() if name == "weights"}
-    return {name: tf.reshape(batch[name], shape) for name in _COLUMNS} | weights
+    more = {name: values for name, values in batch.items() if name == "weights"}
+    if "targets" in batch:
+        n_labels = tf.size(batch["targets"], tf.int64) // tf.size(batch["labels"], tf.int64)
+        more["targets"] = tf.reshape(batch["targets"], tf.concat([shape, [n_labels]], axis=0))
+    return {name: tf.reshape(batch[name], shape) for name in _COLUMNS} | more
 
 
 def _options() -> tf.data.Options:
@@ -197,6 +210,27 @@ def _options() -> tf.data.Options:
     return options
 
 
+@dataclass(frozen=True)
+class SoftTargets:
+    """The probabilities of labels that are learned. n_labels: of the model."""
+
+    labels: SoftLabels
+    n_labels: int
+
+    def targets(self, labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """(rows, width, labels) float32: for each subword token with a label, the probabilities of its word, or 1 for
+        the label if the word has no number.
+
+        labels: (rows, width) ids, -100 for none. numbers: (rows, width) numbers of words, negative for none.
+        """
+        found = np.zeros((*labels.shape, self.n_labels), np.float32)
+        is_scored, is_soft = labels != UNSCORED, numbers >= 0
+        hard, soft = is_scored & ~is_soft, is_scored & is_soft
+        found[(*np.nonzero(hard), labels[hard])] = 1
+        found[soft] = self.labels.dense(numbers[soft], self.n_labels)
+        return found
+
+
 class BatchCollator:
     """Fetches and pads the windows of a batch, as transformers' DataCollatorForTokenClassification would.
 
@@ -204,15 +238,24 @@ class BatchCollator:
     it took 6 ms of one core. This one takes 1 ms.
     """
 
-    def __init__(self, windows: Dataset, tokenizer: PreTrainedTokenizerFast, weights: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        windows: Dataset,
+        tokenizer: PreTrainedTokenizerFast,
+        weights: np.ndarray | None = None,
+        soft: SoftTargets | None = None,
+    ) -> None:
         self._weights = weights
-        self._windows = windows.with_format("arrow", columns=["input_ids", "labels"])
+        self._soft = soft
         self._pads = {"input_ids": tokenizer.pad_token_id or 0, "labels": UNSCORED}
+        if soft is not None:
+            self._pads["numbers"] = -1
+        self._windows = windows.with_format("arrow", columns=list(self._pads))
         self._pads_left = tokenizer.padding_side == "left"
 
     def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
         """input_ids, attention_mask and labels of a single batch, (rows * width,) int64 each, and width, (1,). If there
-        are weights, also weights, (rows,) float32.
+        are weights, also weights, (rows,) float32. With soft labels, also targets, (rows * width * labels,) float32.
 
         features: the batch as a row of the plan. Missing rows repeat the last row and are not scored.
         """
@@ -229,6 +272,8 @@ class BatchCollator:
         if (n_lacking := int(batch["n_rows"]) - len(real)) > 0:
             columns = {name: np.pad(values, ((0, n_lacking), (0, 0)), mode="edge") for name, values in columns.items()}
             columns["labels"][len(real) :] = UNSCORED
+        if self._soft is not None:
+            columns["targets"] = self._soft.targets(columns["labels"], columns.pop("numbers"))
         found = {name: values.ravel() for name, values in columns.items()} | {"width": np.array([width])}
         if self._weights is not None:
             # Padding windows are not scored, so that their weight does not matter.

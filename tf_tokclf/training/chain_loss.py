@@ -37,12 +37,20 @@ class ChainLoss:
         """The number of words with a gold label, a float32 scalar."""
         return tf.reduce_sum(tf.cast(labels >= N_FLAGS, tf.float32))
 
-    def summed(self, labels: tf.Tensor, logits: tf.Tensor, row_weights: tf.Tensor | None = None) -> tf.Tensor:
+    def summed(
+        self,
+        labels: tf.Tensor,
+        logits: tf.Tensor,
+        row_weights: tf.Tensor | None = None,
+        targets: tf.Tensor | None = None,
+    ) -> tf.Tensor:
         """The sum over sequences, a float32 scalar. Divide it by `weight` to get the mean per word.
 
         logits: (rows, width, labels) of any float type. row_weights: (rows,) float32 factors of the loss of each row.
-        None: 1.
+        None: 1. targets: must be None, because the likelihood is that of label sequences.
         """
+        if targets is not None:
+            raise ValueError("a CRF cannot learn probabilities of single labels")
         is_word = tf.not_equal(labels, UNSCORED)
         n_words = tf.reduce_sum(tf.cast(is_word, tf.int32), axis=1)
         # The words of each row, moved to its front in their order.

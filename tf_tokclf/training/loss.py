@@ -25,17 +25,27 @@ class PieceLoss:
         """The total weight of the labelled subword tokens, a float32 scalar."""
         return tf.reduce_sum(self._weights(labels))
 
-    def summed(self, labels: tf.Tensor, logits: tf.Tensor, row_weights: tf.Tensor | None = None) -> tf.Tensor:
+    def summed(
+        self,
+        labels: tf.Tensor,
+        logits: tf.Tensor,
+        row_weights: tf.Tensor | None = None,
+        targets: tf.Tensor | None = None,
+    ) -> tf.Tensor:
         """The weighted sum over labelled subword tokens, a float32 scalar. Divide it by `weight` to get the mean.
 
         logits: (rows, width, labels) of any float type. A sum in float16 would overflow from 32,768 tokens on.
-        row_weights: (rows,) float32 factors of the losses of each row. None: 1.
+        row_weights: (rows,) float32 factors of the losses of each row. None: 1. targets: (rows, width, labels) float32
+        probabilities of labels (Hinton et al. 2015, arXiv:1503.02531). None: 1 for the label.
         """
         scored = tf.not_equal(labels, UNSCORED)
         wide = tf.cast(logits, tf.float32)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels=tf.where(scored, labels, tf.zeros_like(labels)), logits=wide
-        )
+        if targets is not None:
+            losses = tf.nn.softmax_cross_entropy_with_logits(labels=targets, logits=wide)
+        else:
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+                labels=tf.where(scored, labels, tf.zeros_like(labels)), logits=wide
+            )
         if self.smoothing:
             of_all_labels = tf.reduce_mean(tf.reduce_logsumexp(wide, axis=-1, keepdims=True) - wide, axis=-1)
             losses = (1 - self.smoothing) * losses + self.smoothing * of_all_labels

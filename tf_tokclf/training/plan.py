@@ -30,7 +30,7 @@ from tf_tokclf.labels.word_splitting import rule_keeping
 from tf_tokclf.model.precision import Precision, choose_precision
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.measures import MEASURES, Measure
-from tf_tokclf.training.batches import TrainingBatches
+from tf_tokclf.training.batches import SoftTargets, TrainingBatches
 from tf_tokclf.training.estimate import estimate
 from tf_tokclf.training.loss import PieceLoss
 from tf_tokclf.training.recipe import Choice, Encoder, TrainingData, follow, slow_note
@@ -99,10 +99,12 @@ def plan_run(config: Config, *, drawn_before: AnyDrawing | None = None) -> RunPl
     folder = local_model_folder(name, revision=config.model.revision, trust_remote_code=config.model.trust_remote_code)
     tokenizer = load_tokenizer(folder, trust_remote_code=config.model.trust_remote_code)
     splits = load_training_splits(config.data, task=config.task, drawn_before=drawn_before)
-    splits = replace(splits, extra=load_extra(config.data, task=config.task, splits=splits))
+    splits = replace(
+        splits, extra=load_extra(config.data, task=config.task, splits=splits, can_be_soft=config.can_be_soft)
+    )
     reading = WindowSettings.of(config.alignment, folder, tokenizer)
     encoder = model_config(folder)
-    windows, weights = _windows(config, splits, tokenizer, reading, n_embeddings=encoder.get("vocab_size"))
+    windows, weights, soft = _windows(config, splits, tokenizer, reading, n_embeddings=encoder.get("vocab_size"))
     # A damaged file is reported before anything is written.
     earlier = crf_to_start_from(folder)
     if earlier and config.model.head != "crf":
@@ -127,6 +129,7 @@ def plan_run(config: Config, *, drawn_before: AnyDrawing | None = None) -> RunPl
         seed=training.seed,
         one_shape_a_width=training.jit_compile,
         weights=weights,
+        soft=soft,
     )
     if not len(batches):
         raise UserError(
@@ -146,24 +149,22 @@ def _windows(
     reading: WindowSettings,
     *,
     n_embeddings: int | None,
-) -> tuple[Dataset, np.ndarray | None]:
-    """The windows to train on, and their weights in the loss: (windows,) float32, or None if there is no extra file."""
-    encoded = [
-        encode_split(
-            split,
-            splits.trained_labels,
-            tokenizer,
-            reading,
-            cache=Cache.of(config.data),
-            n_embeddings=n_embeddings,
-            for_crf=config.model.head == "crf",
-        )
-        for split in splits.trained
-    ]
-    if splits.extra is None:
-        return encoded[0], None
+) -> tuple[Dataset, np.ndarray | None, SoftTargets | None]:
+    """The windows to train on, their weights in the loss, (windows,) float32, and the soft labels of extra sentences.
+
+    The weights are None if there is no extra file.
+    """
+    options: dict[str, Any] = {"cache": Cache.of(config.data), "n_embeddings": n_embeddings}
+    labels, for_crf, extra = splits.trained_labels, config.model.head == "crf", splits.extra
+    encoded = [encode_split(split, labels, tokenizer, reading, **options, for_crf=for_crf) for split in splits.trained]
+    if extra is None:
+        return encoded[0], None, None
+    numbers, soft = None, None
+    if extra.soft is not None:
+        numbers = encode_split(extra.split, labels, tokenizer, reading, **options, numbered=True)
+        soft = SoftTargets(extra.soft, len(labels))
     weights = np.repeat(np.array([1, config.training.extra_weight], np.float32), list(map(len, encoded)))
-    return joined_windows(*encoded, n_sentences=len(splits.train)), weights
+    return joined_windows(*encoded, n_sentences=len(splits.train), numbers=numbers), weights, soft
 
 
 def _with_recipe(
@@ -312,7 +313,9 @@ def _sizes(plan: RunPlan) -> list[str]:
         if drawing and split.name in drawing.names:
             size += f", {drawing.how(split.name)}"
         if extra and split is extra.split:
-            size = "; ".join([f"{size}, weight {plan.config.training.extra_weight:g} in the loss", *extra.left_out])
+            what = ", soft labels" if extra.soft else ""
+            weight = f"weight {plan.config.training.extra_weight:g} in the loss"
+            size = "; ".join([f"{size}{what}, {weight}", *extra.left_out])
         sizes.append(size)
     return sizes
 

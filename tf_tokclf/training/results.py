@@ -84,7 +84,12 @@ def _data_facts(plan: RunPlan, split: Split) -> dict[str, Any]:
     extra = plan.splits.extra
     if extra is None or split is not extra.split:
         return facts
-    return {**facts, "weight": plan.config.training.extra_weight, "left_out": extra.left_out}
+    return {
+        **facts,
+        "weight": plan.config.training.extra_weight,
+        "left_out": extra.left_out,
+        "soft": extra.soft is not None,
+    }
 
 
 def versions() -> dict[str, str]:

@@ -27,14 +27,18 @@ class Identity:
     contents: Mapping[str, str]
 
     @classmethod
-    def of(cls, config: Config, splits: Iterable[Split], encoder: Path, *, n_replicas: int = 1) -> Identity:
+    def of(
+        cls, config: Config, splits: Iterable[Split], encoder: Path, *, n_replicas: int = 1, soft: str = ""
+    ) -> Identity:
         """The identity of a run of `config` on `splits` with the encoder in the folder `encoder`.
 
-        n_replicas: included because each replica draws its own dropout masks.
+        n_replicas: included because each replica draws its own dropout masks. soft: a hash of soft labels, if there are
+        any.
         """
         contents = {
             f"{split.name} data": content_hash(split, with_unlabelled=split.name == "extra") for split in splits
         }
+        contents |= {"soft labels": soft} if soft else {}
         contents |= {"encoder": encoder_hash(encoder), _DEVICES: str(n_replicas)}
         return cls(settings_of(config), contents)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from tf_tokclf.training.optimizer import clip_factor, global_norm, one_row_each,
 Batch = Mapping[str, tf.Tensor]
 
 _BATCH = {name: tf.TensorSpec((None, None), tf.int64) for name in ("attention_mask", "input_ids", "labels")}
-_WEIGHTED_BATCH = {**_BATCH, "weights": tf.TensorSpec((None,), tf.float32)}
+_MORE = {"weights": tf.TensorSpec((None,), tf.float32), "targets": tf.TensorSpec((None, None, None), tf.float32)}
 _COUNT = tf.TensorSpec((), tf.float32)
 _PART = tf.TensorSpec((), tf.int32)
 _ROWS = tf.TensorSpec((None,), tf.int32)
@@ -37,8 +37,16 @@ class Loss(Protocol):
     def weight(self, labels: tf.Tensor) -> tf.Tensor:
         """A float32 scalar."""
 
-    def summed(self, labels: tf.Tensor, logits: tf.Tensor, row_weights: tf.Tensor | None = None) -> tf.Tensor:
-        """A float32 scalar. labels: (rows, width). logits: (rows, width, labels). row_weights: (rows,), None for 1."""
+    def summed(
+        self,
+        labels: tf.Tensor,
+        logits: tf.Tensor,
+        row_weights: tf.Tensor | None = None,
+        targets: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """A float32 scalar. labels: (rows, width). logits: (rows, width, labels). row_weights: (rows,), None for 1.
+        targets: (rows, width, labels) probabilities, None for 1 at the labels.
+        """
 
 
 class TrainingStep:
@@ -59,11 +67,12 @@ class TrainingStep:
         jit_compile: bool = False,
         gradient_checkpointing: bool = False,
         loss: Loss | None = None,
-        has_weights: bool = False,
+        more: Collection[str] = (),
     ) -> None:
         """jit_compile: compile the gradients with XLA, once for each shape of a batch. gradient_checkpointing: keep
-        only the inputs of the encoder's layers for the gradients, and compute the layers again. has_weights: whether
-        batches contain `weights`, (rows,) float32: the weight of each row in the loss.
+        only the inputs of the encoder's layers for the gradients, and compute the layers again. more: what
+        batches also contain: `weights`, (rows,) float32, the weight of each row in the loss; `targets`, (rows, width,
+        labels) float32, the probabilities of labels.
         """
         self.model = model
         self._devices = devices or Devices()
@@ -80,7 +89,7 @@ class TrainingStep:
         # The parts of a batch are computed in parallel, each on its own core.
         self._n_parts = n_lanes() if self._devices.n_replicas == 1 else 1
         options = {"autograph": architecture_of(model).needs_autograph}
-        batch = _WEIGHTED_BATCH if has_weights else _BATCH
+        batch = _BATCH | {name: _MORE[name] for name in more}
         self._recomputes = gradient_checkpointing
         if gradient_checkpointing:
             mark_layers(model)
@@ -201,7 +210,7 @@ class TrainingStep:
             with self._recomputation(tape):
                 inputs = batch["input_ids"], batch["attention_mask"]
                 logits = piece_logits(self.model, *inputs, training=True, padded=self._is_compiled)
-            summed = self._loss.summed(batch["labels"], logits, batch.get("weights"))
+            summed = self._loss.summed(batch["labels"], logits, batch.get("weights"), batch.get("targets"))
             loss = tf.math.divide_no_nan(summed, total_weight)
             scaled = self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss
         gradients = tape.gradient(scaled, [*self._weights, *copies])

@@ -92,7 +92,8 @@ def train(
     if not devices.is_chief:
         return _train_beside_the_chief(plan, devices)
     with locked(plan.run), StopRequest() as stop, explained_errors(plan.run, devices):
-        identity = Identity.of(plan.config, plan.splits, plan.encoder_folder, n_replicas=devices.n_replicas)
+        soft = plan.batches.soft.labels.content_hash() if plan.batches.soft else ""
+        identity = Identity.of(plan.config, plan.splits, plan.encoder_folder, n_replicas=devices.n_replicas, soft=soft)
         begin = start_or_resume(plan, identity, resume=resume, resume_from=resume_from)
         saver = RunSaver(plan, identity, begin)
         with _explained_lack_of_memory(plan):

@@ -151,7 +151,7 @@ def _make_step(plan: RunPlan, learner: Learner, devices: Devices) -> TrainingSte
         jit_compile=plan.config.training.jit_compile,
         gradient_checkpointing=plan.config.training.gradient_checkpointing,
         loss=plan.loss if crf is None else ChainLoss(crf, fixed_shapes=plan.config.training.jit_compile),
-        has_weights=plan.batches.weights is not None,
+        more=plan.batches.more,
     )
 
 
