@@ -32,7 +32,7 @@ from tf_tokclf.model.loading import load_classifier, new_classifier
 from tf_tokclf.model.precision import Precision
 from tf_tokclf.model.saving import save_model_folder
 
-pytestmark = pytest.mark.usefixtures("untraced")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
 NAMES = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
 # Short sentences, because all of their label sequences are listed.
 POOL = tuple(

@@ -17,6 +17,7 @@ from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.splits import load_split
 
 need_modules("cleanlab", extra="label-issues")
+pytestmark = pytest.mark.long
 
 TASKS = ("label-studio", "prodigy", "doccano")
 

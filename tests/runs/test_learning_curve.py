@@ -25,7 +25,7 @@ from tf_tokclf.run_dir import RunDir
 from tf_tokclf.runs.fit import fit
 from tf_tokclf.scoring.learning_curve import LearningCurve, read_curve
 
-pytestmark = pytest.mark.usefixtures("untraced")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
 
 SHARES, SEEDS = (0.5, 1.0), (2, 1)
 NAMES = [f"{share}-seed-{seed}" for share in ("0.5", "1") for seed in SEEDS]
