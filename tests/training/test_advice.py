@@ -174,6 +174,19 @@ def test_a_model_that_finds_nothing_is_not_told_of_each_type():
     ]
 
 
+def test_a_model_that_stopped_learning_early_needs_a_lower_rate():
+    losses, f1 = [1.3, 0.7, 0.62, 0.63, 0.62, 0.62], [0.0] * 6
+    settings = {"training__span_weight": 2.0, "optimizer__learning_rate": 2e-4}
+    found = advised((losses, f1), {"validation": NOTHING}, **settings)
+    assert found is not None
+    assert found.findings[0].endswith("The training loss has hardly fallen since epoch 3.")
+    assert option_of(found) == ["--learning-rate", "0.0001"]
+    falling = advised(([1.3, 0.7, 0.62, 0.6, 0.5, 0.4], f1), {"validation": NOTHING}, **settings)
+    assert option_of(falling)[0] == "--num-train-epochs"
+    short = advised(([1.3, 0.7, 0.7], f1[:3]), {"validation": NOTHING}, **settings)
+    assert option_of(short)[0] == "--num-train-epochs"
+
+
 def test_a_run_of_a_few_steps_is_not_judged_by_its_scores():
     rising = ([0.9, 0.9], [0.1, 0.3])
     found = advised(rising, {"validation": NOTHING}, n_steps=3, training__max_steps=3)

@@ -26,6 +26,8 @@ LOW_RATE = 2e-4
 RISE = 0.005
 # A loss that falls by less than this share counts as steady.
 FALL = 0.05
+# From so many scorings on, a loss that is steady after the first third of them is not only slow.
+LONG_RUN = 6
 _MOST_NAMES = 5
 # Fewer examples of a type say little about it: in the training data, and among the scored sentences.
 FEWEST_TRAINING, FEWEST_SCORED = 20, 5
@@ -97,7 +99,7 @@ def advice(
     n_training: number of training spans of each type, or of words with each label if there is no label scheme.
     n_steps: number of steps of the run.
     """
-    serious = [_high_rate(config), _steady_loss(config, history), _no_spans(config, scores)]
+    serious = [_high_rate(config), _steady_loss(config, history), _no_spans(config, history, scores)]
     others = [
         _rising_f1(config, history),
         _types_at_zero(config, history, scores, n_training),
@@ -156,8 +158,12 @@ def _few_steps(config: Config, n_steps: int) -> _Finding:
     return text, f"--num-train-epochs {n_epochs}"
 
 
-def _no_spans(config: Config, scores: Mapping[str, Scores]) -> _Finding | None:
-    """A model that finds no spans in validation sentences that contain some."""
+def _no_spans(config: Config, history: Sequence[EpochRecord], scores: Mapping[str, Scores]) -> _Finding | None:
+    """A model that finds no spans in validation sentences that contain some.
+
+    If the training loss has hardly fallen since an early epoch, the updates have probably destroyed what the encoder
+    knew. A lower rate prevents this, and more epochs do not help.
+    """
     validation = scores.get("validation")
     if validation is None or validation.overall.predicted or not validation.overall.gold:
         return None
@@ -165,6 +171,10 @@ def _no_spans(config: Config, scores: Mapping[str, Scores]) -> _Finding | None:
         "The model labels every word of the validation sentences as O: it has learned no spans. Check with tf-tokclf "
         "inspect that the column of labels is the right one."
     )
+    early, last = history[len(history) // 3], history[-1]
+    if len(history) >= LONG_RUN and not _can_weigh_spans(config) and last.train_loss > early.train_loss * (1 - FALL):
+        text += f" The training loss has hardly fallen since epoch {early.epoch:g}."
+        return text, f"--learning-rate {config.optimizer.learning_rate / 2:.2g}"
     return text, _more_weight_or_epochs(config)
 
 
