@@ -158,11 +158,11 @@ class Stopping:
 
 
 def check_same(one: bytes, other: bytes) -> None:
-    """Equal except for the last of six digits of scores."""
+    """Equal except for the last of six digits of scores, which may differ by 2."""
     assert NUMBER.sub(b"N", one) == NUMBER.sub(b"N", other)
     numbers = [np.array([float(x) for x in NUMBER.findall(text)]) for text in (one, other)]
     assert len(numbers[0]) > 20
-    np.testing.assert_allclose(*numbers, rtol=0, atol=1.5e-6)
+    np.testing.assert_allclose(*numbers, rtol=0, atol=2.5e-6)
 
 
 @pytest.mark.parametrize(
