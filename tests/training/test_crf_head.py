@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from safetensors.numpy import load_file
 
 from tests.conftest import WORDS
 from tests.encoders import make_bert
+from tests.training.stopping import StopAfter
 from tf_tokclf import Config, evaluate, fit, load, load_config
 from tf_tokclf.config.schema import ModelConfig
 from tf_tokclf.encoding.crf_file import FILE_NAME as CRF
@@ -25,7 +24,7 @@ from tf_tokclf.labels.decoding import log_marginals, viterbi
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence
-from tf_tokclf.model.backend import keras, transformers
+from tf_tokclf.model.backend import transformers
 from tf_tokclf.publishing.export.export import export_model
 from tf_tokclf.training.train import RunResult
 
@@ -95,17 +94,6 @@ def test_the_weights_file_is_that_of_a_linear_head(run: RunResult):
     # Versions that do not know the CRF must not ignore it.
     assert (info["head"], info["format_version"]) == ("crf", 2)
     assert "transformers ignores them" in (run.run.model / "README.md").read_text(encoding="utf-8").replace("\n", " ")
-
-
-class StopAfter(keras.callbacks.Callback):
-    def __init__(self, n_steps: int) -> None:
-        super().__init__()
-        self.n_left = n_steps
-
-    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
-        self.n_left -= 1
-        if self.n_left == 0:
-            os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.mark.parametrize("n_batches", [1, 2])

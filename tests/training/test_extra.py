@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 
 from tests.conftest import PEOPLE, PLACES, VERBS, WORDS
 from tests.encoders import make_bert
+from tests.training.stopping import StopAfter
 from tests.training.test_optimizer import SMALL
 from tf_tokclf import Config, fit, load_config
 from tf_tokclf.config.schema import OptimizerConfig
@@ -122,17 +121,6 @@ def test_right_labels_help_and_with_a_weight_near_0_labels_do_not_matter(config:
         assert one.dev_loss == pytest.approx(other.dev_loss, rel=1e-2)
 
 
-class _StopAfter(keras.callbacks.Callback):
-    def __init__(self, n_steps: int) -> None:
-        super().__init__()
-        self.n_left = n_steps
-
-    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
-        self.n_left -= 1
-        if self.n_left == 0:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-
 @pytest.mark.usefixtures("eager")
 def test_a_stopped_run_goes_on_bit_by_bit_and_only_with_the_same_extra_sentences(config: Callable[..., Config]):
     rows = sentences((*PEOPLE, *PLACES))
@@ -140,7 +128,7 @@ def test_a_stopped_run_goes_on_bit_by_bit_and_only_with_the_same_extra_sentences
     undisturbed = fit(config("undisturbed", files, training__extra_weight=0.3))
     settings = config("stopped", files, training__extra_weight=0.3)
     with pytest.raises(Stopped):
-        fit(settings, callbacks=[_StopAfter(5)])
+        fit(settings, callbacks=[StopAfter(5)])
     extra = Path(str(settings.data.extra_file))
     content = extra.read_text(encoding="utf-8")
     extra.write_text(content.replace("rome\tB-LOC", "rome\tB-PER"), encoding="utf-8")
@@ -312,7 +300,7 @@ def test_a_crf_learns_only_the_labels(soft_config: Callable[..., Config]):
 def test_a_run_goes_on_only_with_the_same_soft_labels(soft_config: Callable[..., Config]):
     settings = soft_config("run")
     with pytest.raises(Stopped):
-        fit(settings, callbacks=[_StopAfter(2)])
+        fit(settings, callbacks=[StopAfter(2)])
     path = Path(str(settings.data.extra_file))
     content = path.read_text(encoding="utf-8")
     path.write_text(content.replace("0.25", "0.3"), encoding="utf-8")

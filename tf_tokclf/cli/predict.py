@@ -27,7 +27,7 @@ from tf_tokclf.cli.options import (
     no_thresholds_option,
     records_output_option,
 )
-from tf_tokclf.cli.setting_options import data_options, setting_parameter
+from tf_tokclf.cli.setting_options import setting_parameter, source_options
 from tf_tokclf.cli.types import FiniteRange
 from tf_tokclf.counted import counted
 
@@ -45,32 +45,7 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
 @click.command("predict", cls=UnderscoreCommand)
 @click.argument("model")
 @click.argument("source", default="-")
-@data_options(
-    "data.format",
-    "data.text_column_name",
-    "data.sentence_column_name",
-    "data.encoding",
-    "data.separator",
-    "data.header",
-    "data.comment_prefix",
-    setting_parameter("data.word_splitting", default_text="as in training"),
-    click.option(
-        "--on-error",
-        type=click.Choice(["stop", "keep"]),
-        default="stop",
-        show_default=True,
-        help="What to do with a record that cannot be read. keep: write it with the error and without labels.",
-    ),
-    labels=False,
-    texts={
-        "data.format": "Format of SOURCE: text (one sentence per line), conll, jsonl, csv, parquet, or any other that "
-        "fit reads.",
-    },
-    defaults={"data.format": "by its name, else text"},
-    default_prefix="as in the run, else ",
-    # These options have meanings of their own here.
-    without=("data.word_splitting", "data.on_error", "data.offset_unit"),
-)
+@source_options("keep", "write it with the error and without labels")
 @click.option(
     "--output-format",
     type=click.Choice(_OUTPUTS),

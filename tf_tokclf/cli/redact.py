@@ -25,7 +25,7 @@ from tf_tokclf.cli.options import (
     no_thresholds_option,
     records_output_option,
 )
-from tf_tokclf.cli.setting_options import data_options, setting_parameter
+from tf_tokclf.cli.setting_options import source_options
 from tf_tokclf.cli.types import FiniteRange
 from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
@@ -99,31 +99,11 @@ _ONLY_FOR = {"locale": "faker", "seed": "faker", "key_file": "hash", "key_variab
 )
 @click.option("--keep-column", "kept", multiple=True, help="Column that stays as it is. Can be repeated.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write the number of spans by type and source as JSON.")
-@data_options(
-    "data.format",
-    "data.text_column_name",
-    "data.encoding",
-    "data.separator",
-    "data.header",
-    setting_parameter("data.word_splitting", default_text="as in training"),
-    click.option(
-        "--on-error",
-        type=click.Choice(["stop", "drop"]),
-        default="stop",
-        show_default=True,
-        help="What to do with a record that cannot be read. drop: leave it out.",
-    ),
-    labels=False,
-    texts={"data.format": "Format of SOURCE: text (one sentence per line), jsonl, csv or parquet."},
-    defaults={"data.format": "by its name, else text"},
-    default_prefix="as in the run, else ",
-    without=(
-        "data.word_splitting",
-        "data.on_error",
-        "data.offset_unit",
-        "data.sentence_column_name",
-        "data.comment_prefix",
-    ),
+@source_options(
+    "drop",
+    "leave it out",
+    formats="text (one sentence per line), jsonl, csv or parquet",
+    without=("data.sentence_column_name", "data.comment_prefix"),
 )
 @records_output_option
 @click.option("--force", is_flag=True, help="Replace the output and the map, whether or not they are complete.")

@@ -23,7 +23,7 @@ from tf_tokclf.cli.options import (
     no_thresholds_option,
     records_output_option,
 )
-from tf_tokclf.cli.setting_options import data_options, setting_parameter
+from tf_tokclf.cli.setting_options import setting_parameter, source_options
 from tf_tokclf.counted import counted
 
 if TYPE_CHECKING:
@@ -97,31 +97,7 @@ def _types_in(ctx: click.Context, parameter: click.Parameter, text: str | None) 
     help="Format of the --exclude files.  [default: detected from name and content]",
 )
 @click.option("--keep-run-data", is_flag=True, help="Also select sentences that are in the run's own data.")
-@data_options(
-    "data.format",
-    "data.text_column_name",
-    "data.sentence_column_name",
-    "data.encoding",
-    "data.separator",
-    "data.header",
-    "data.comment_prefix",
-    setting_parameter("data.word_splitting", default_text="as in training"),
-    click.option(
-        "--on-error",
-        type=click.Choice(["stop", "drop"]),
-        default="stop",
-        show_default=True,
-        help="What to do with a record that cannot be read. drop: leave it out.",
-    ),
-    labels=False,
-    texts={
-        "data.format": "Format of SOURCE: text (one sentence per line), conll, jsonl, csv, parquet, or any other that "
-        "fit reads.",
-    },
-    defaults={"data.format": "by its name, else text"},
-    default_prefix="as in the run, else ",
-    without=("data.word_splitting", "data.on_error", "data.offset_unit"),
-)
+@source_options("drop", "leave it out")
 @click.option(
     "--output-format",
     type=click.Choice(["jsonl", "label-studio", "prodigy", "doccano", "conll"]),

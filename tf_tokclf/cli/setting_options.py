@@ -132,6 +132,39 @@ def data_options(
     return _all(option for item in (*first, *others) for option in (options(item) if isinstance(item, str) else [item]))
 
 
+def source_options(
+    on_error: str,
+    about: str,
+    *,
+    formats: str = "text (one sentence per line), conll, jsonl, csv, parquet, or any other that fit reads",
+    without: Iterable[str] = (),
+) -> Decorator:
+    """The options for reading SOURCE, the records that a model labels.
+
+    on_error: what --on-error can do instead of stopping. about: its help text. formats: those that can be read.
+    without: settings that are left out.
+    """
+    words, files = ("text_column_name", "sentence_column_name"), ("encoding", "separator", "header", "comment_prefix")
+    settings = [f"data.{name}" for name in ("format", *words, *files)]
+    return data_options(
+        *(name for name in settings if name not in without),
+        setting_parameter("data.word_splitting", default_text="as in training"),
+        click.option(
+            "--on-error",
+            type=click.Choice(["stop", on_error]),
+            default="stop",
+            show_default=True,
+            help=f"What to do with a record that cannot be read. {on_error}: {about}.",
+        ),
+        labels=False,
+        texts={"data.format": f"Format of SOURCE: {formats}."},
+        defaults={"data.format": "by its name, else text"},
+        default_prefix="as in the run, else ",
+        # These options have meanings of their own in the commands.
+        without=("data.word_splitting", "data.on_error", "data.offset_unit", *without),
+    )
+
+
 def setting_parameter(
     setting: str, *declarations: str, heading: str = "Options", default_text: str | None = None, **arguments: Any
 ) -> Decorator:
